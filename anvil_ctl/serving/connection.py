@@ -1,0 +1,303 @@
+"""One client's connection: requests are read in order, and each is answered by a task of its own.
+
+A request's task is cancelled the moment its client leaves, whatever the task is waiting for. That
+is why a busy connection is never paused for reading: an unread socket cannot report its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from anvil_ctl.serving import framing
+from anvil_ctl.serving.envelope import refusal
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.message import Reply, Request
+
+if TYPE_CHECKING:
+    from anvil_ctl.serving.http import Server
+
+log = logging.getLogger(__name__)
+
+_DRAIN = 64 << 10
+_LINGER_S = 1.0
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_FOREVER = float("inf")
+
+
+class _Turn(msgspec.Struct):
+    """A request that has its place in the order of answers."""
+
+    request: Request
+    refusal: Reply | None
+    close: bool
+    linger: bool = False
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._head = b""
+        self._body: list[bytes] = []
+        self._missing = 0
+        self._reading: _Turn | None = None
+        self._queue: deque[_Turn] = deque()
+        self._exchange: Exchange | None = None
+        self._turn: _Turn | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._resumed: asyncio.Future[None] | None = None
+        self._discarded: int | None = None
+        self.writable = True
+        self.deadline = _FOREVER
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._server.enter(self):
+            transport.close()
+            return
+        self.deadline = self._server.now() + self._server.limits.idle_s
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        self._server.leave(self)
+        self._queue.clear()
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._discarded is not None:
+            self._discarded += len(data)
+            if self._discarded > _DRAIN:
+                self.abort()
+            return
+        if self._reading is not None:
+            data = self._take(data)
+        if data:
+            self._head = self._head + data if self._head else data
+            self._parse()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self.deadline = self._server.now() + self._server.limits.stalled_write_s
+        if self._exchange is not None and self._exchange.flow is not None:
+            self._exchange.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self.deadline = _FOREVER if self._exchange is not None else self._idle_deadline()
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+        if self._exchange is not None and self._exchange.flow is not None:
+            self._exchange.flow.resume_reading()
+
+    # reading requests
+
+    def _parse(self) -> None:
+        while self._head and self._reading is None and self._discarded is None:
+            if self._head.startswith(b"\r\n"):
+                self._head = self._head[2:]
+                continue
+            end = self._head.find(b"\r\n\r\n") + 4
+            if end < 4 or end > self._server.limits.max_head:
+                if len(self._head) > self._server.limits.max_head:
+                    self._accept(framing.too_long(self._head))
+                elif self._exchange is None:
+                    self._start_read_clock()
+                return
+            raw, rest = self._head[:end], self._head[end:]
+            self._head = b""
+            self._accept(framing.read_head(raw, self._server.limits))
+            if self._discarded is None and rest:
+                self._head = self._take(rest) if self._reading is not None else rest
+
+    def _accept(self, framed: framing.Framed) -> None:
+        """A head is complete: refuse it, or read its body."""
+        request = framed.request
+        refused = self._server.app.gate(request) if request.headers or not framed.fault else None
+        if refused is None and framed.fault is not None:
+            fault = framed.fault
+            refused = refusal(
+                self._server.envelope, request.path, fault.status, fault.kind, fault.message
+            )
+        expects = "expect" in request.headers and framed.length > 0
+        if refused is not None and (framed.length > _DRAIN or framed.fault or expects):
+            self._begin(_Turn(request, refused, close=True, linger=True))
+            return
+        if expects and self._exchange is None and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        turn = _Turn(request, refused, close=framed.close)
+        if framed.length:
+            self._missing = framed.length
+            self._reading = turn
+            if self._exchange is None:
+                self._start_read_clock()
+        else:
+            self._begin(turn)
+
+    def _take(self, data: bytes) -> bytes:
+        """Collect body bytes; returns what belongs to the next request."""
+        part, rest = data[: self._missing], data[self._missing :]
+        self._missing -= len(part)
+        self._body.append(part)
+        if self._missing == 0:
+            turn = cast("_Turn", self._reading)
+            body = part if len(self._body) == 1 else b"".join(self._body)
+            self._body = []
+            self._reading = None
+            if turn.refusal is None:
+                turn.request = msgspec.structs.replace(turn.request, body=body)
+            self._begin(turn)
+        return rest
+
+    def _begin(self, turn: _Turn) -> None:
+        if turn.close:
+            # Nothing after this request will be answered, so nothing more is parsed.
+            self._discarded = 0
+            self._head = b""
+        if self._exchange is None and not self._queue:
+            self._serve(turn)
+        elif len(self._queue) < self._server.limits.max_pipelined:
+            self._queue.append(turn)
+        else:
+            self.abort()
+
+    # answering
+
+    def _serve(self, turn: _Turn) -> None:
+        request = turn.request
+        offered = request.headers.get("x-request-id", "")
+        request_id = offered if _SAFE_ID.fullmatch(offered) else os.urandom(12).hex()
+        closing = turn.close or self._server.stopping
+        exchange = Exchange(self, request, request_id, close=closing, started_at=self._server.now())
+        self._exchange = exchange
+        self._turn = turn
+        self.deadline = _FOREVER
+        if turn.refusal is not None:
+            exchange.send(turn.refusal)
+            return
+        self._task = self._server.loop.create_task(self._run(request, exchange))
+
+    async def _run(self, request: Request, exchange: Exchange) -> None:
+        try:
+            await self._server.app.handle(request, exchange)
+        except asyncio.CancelledError:
+            exchange.fields["cancelled"] = True
+            raise
+        except Exception as error:  # noqa: BLE001 - the server's boundary: it answers and serves on
+            _log_fault(request, exchange, error)
+            if not exchange.started:
+                exchange.send(self._internal_error(request))
+        finally:
+            # A task that ends without an answer leaves the client one that it can tell is broken.
+            exchange.abort()
+            self._server.finished(request, exchange)
+
+    def _internal_error(self, request: Request) -> Reply:
+        return refusal(
+            self._server.envelope, request.path, 500, "internal_error", "Internal error."
+        )
+
+    # Wire
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def resumed(self) -> asyncio.Future[None]:
+        if self._resumed is None or self._resumed.done():
+            self._resumed = self._server.loop.create_future()
+        return self._resumed
+
+    def completed(self, exchange: Exchange, *, keep: bool) -> None:
+        turn = self._turn
+        if turn is not None and turn.refusal is not None:
+            self._server.finished(turn.request, exchange)
+        self._exchange = None
+        self._task = None
+        self._turn = None
+        if not keep or (self._server.stopping and not self._queue):
+            self._leave_client(linger=turn is not None and turn.linger, cut=not exchange.started)
+        elif self._queue:
+            # From the loop, not from here: a burst of pipelined requests must not recurse.
+            self._server.loop.call_soon(self._next)
+        elif self._reading is not None or self._head:
+            self._start_read_clock()
+        else:
+            self.deadline = self._idle_deadline()
+
+    def _next(self) -> None:
+        if self._transport is not None and self._exchange is None and self._queue:
+            self._serve(self._queue.popleft())
+
+    # ending
+
+    def _idle_deadline(self) -> float:
+        return self._server.now() + self._server.limits.idle_s
+
+    def _start_read_clock(self) -> None:
+        """The whole request must arrive by then; more bytes of it buy no more time."""
+        limit = self._server.now() + self._server.limits.read_s
+        self.deadline = min(self.deadline, limit)
+
+    def _leave_client(self, *, linger: bool, cut: bool) -> None:
+        if self._transport is None:
+            return
+        self._discarded = 0
+        patience = _LINGER_S if linger else self._server.limits.stalled_write_s
+        self.deadline = self._server.now() + patience
+        if cut:
+            self._transport.abort()
+        elif linger and self._transport.can_write_eof():
+            # Closing with unread bytes would send a reset that can overtake the answer.
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def expire(self) -> None:
+        """The deadline has passed: say so to a client in the middle of a request, then close."""
+        if self._exchange is None and (self._reading is not None or self._head):
+            request = self._reading.request if self._reading is not None else framing.NOBODY
+            late = refusal(
+                self._server.envelope, request.path, 408, "invalid_request", "Request timed out."
+            )
+            self._reading = None
+            self._begin(_Turn(request, late, close=True))
+        elif self._transport is not None:
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Close now if idle; a request under way is finished, and closes the connection."""
+        if self._exchange is None and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _log_fault(request: Request, exchange: Exchange, error: Exception) -> None:
+    """Where it failed, without the error's text: that may quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    exchange.fields["error"] = type(error).__name__
+    log.error("%s %s failed: %s at %s", request.method, request.path, type(error).__name__, where)

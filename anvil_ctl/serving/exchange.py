@@ -1,0 +1,155 @@
+"""The answer to one request, written as its task decides it."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol
+
+from anvil_ctl.serving.message import JSON, Headers, Reply, Request
+
+_REASONS = {int(status): status.phrase for status in HTTPStatus}
+
+
+class Wire(Protocol):
+    """What an exchange needs of the connection that it is on."""
+
+    @property
+    def writable(self) -> bool:
+        """False while the peer reads more slowly than we write."""
+
+    def send(self, data: bytes) -> None:
+        """Write, never blocking."""
+
+    def resumed(self) -> asyncio.Future[None]:
+        """Done once the connection is writable again."""
+
+    def completed(self, exchange: Exchange, *, keep: bool) -> None:
+        """The answer is whole (`keep`: the connection may carry another), or was cut off."""
+
+
+class Flow(Protocol):
+    """A source of bytes that can be told to wait: an upstream connection."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+
+class Exchange:
+    """One answer: `reply` gives it whole, `start`, `write` and `end` give it in chunks.
+
+    All of these only queue bytes; `drain` waits for a slow client. What `fields` holds goes into
+    the request's access line.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_chunked",
+        "_close",
+        "_http10",
+        "_wire",
+        "complete",
+        "fields",
+        "flow",
+        "request_id",
+        "sent",
+        "started_at",
+        "status",
+    )
+
+    def __init__(
+        self, wire: Wire, request: Request, request_id: str, *, close: bool, started_at: float
+    ) -> None:
+        self._wire = wire
+        self._bodiless = request.method == "HEAD"
+        self._http10 = request.http10
+        self._close = close
+        self._chunked = False
+        self.request_id = request_id
+        self.started_at = started_at
+        self.status = 0
+        self.sent = 0
+        self.complete = False
+        self.flow: Flow | None = None
+        self.fields: dict[str, object] = {}
+
+    @property
+    def started(self) -> bool:
+        """Whether a status line has been written, so that no other can be."""
+        return self.status != 0
+
+    def reply(
+        self, status: int, body: bytes, *, content_type: str = JSON, headers: Headers = ()
+    ) -> None:
+        """Send a whole answer."""
+        head = self._head(status, headers)
+        if status != HTTPStatus.NO_CONTENT:
+            head += f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+        data = (head + "\r\n").encode("latin-1", "replace")
+        self._put(data if self._bodiless else data + body)
+        self._finish(keep=not self._close)
+
+    def send(self, reply: Reply) -> None:
+        """Send a whole answer that was decided elsewhere."""
+        self.reply(reply.status, reply.body, content_type=reply.content_type, headers=reply.headers)
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Begin an answer of unknown length. An HTTP/1.0 client gets one that closing ends."""
+        self._chunked = not self._http10
+        self._close = self._close or self._http10
+        head = self._head(status, headers)
+        if self._chunked:
+            head += "transfer-encoding: chunked\r\n"
+        self._put((head + "\r\n").encode("latin-1", "replace"))
+
+    def write(self, data: bytes) -> None:
+        """Send one piece of the body, as one chunk in one write. Empty pieces are dropped."""
+        if not data or self._bodiless:
+            return
+        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    async def drain(self) -> None:
+        """Wait while the client reads more slowly than we write."""
+        if not self._wire.writable:
+            await self._wire.resumed()
+
+    def end(self) -> None:
+        """Finish a started answer properly."""
+        if self._chunked and not self._bodiless:
+            self._put(b"0\r\n\r\n")
+        self._finish(keep=not self._close)
+
+    def abort(self) -> None:
+        """Close without the final chunk, so that the client can tell that something is missing."""
+        if not self.complete:
+            self.complete = True
+            self._wire.completed(self, keep=False)
+
+    def _head(self, status: int, headers: Headers) -> str:
+        self.status = status
+        head = (
+            f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\nx-request-id: {self.request_id}\r\n"
+        )
+        if self._close:
+            head += "connection: close\r\n"
+        elif self._http10:
+            head += "connection: keep-alive\r\n"
+        for name, value in headers:
+            head += f"{name}: {_one_line(value)}\r\n"
+        return head
+
+    def _put(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._wire.send(data)
+
+    def _finish(self, *, keep: bool) -> None:
+        self.complete = True
+        self._wire.completed(self, keep=keep)
+
+
+def _one_line(value: str) -> str:
+    """A header value that can't end its line: a caller's text may be in it."""
+    return value if value.isprintable() else "".join(c for c in value if c.isprintable())
