@@ -62,7 +62,7 @@ class Hold:
         self._open.set()
 
     def admitted(self) -> _Admission:
-        """`async with hold.admitted():` around one request. Raises HoldFullError if too many wait."""
+        """`async with hold.admitted():` around one request; HoldFullError if too many wait."""
         return _Admission(self)
 
     async def drained(self, timeout_s: float) -> bool:

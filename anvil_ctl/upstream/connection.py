@@ -1,0 +1,321 @@
+"""One connection to an upstream: a request out, an answer in, then perhaps another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import httptools
+import msgspec
+
+from anvil_ctl.upstream.endpoint import Endpoint
+from anvil_ctl.upstream.failure import UpstreamError, failed
+
+if TYPE_CHECKING:
+    from anvil_ctl.upstream.client import Pool
+
+# Takes a piece of the body; True means that it has enough for now.
+Sink = Callable[[bytes], bool]
+
+_MAX_HEAD = 64 << 10
+_MAX_WAITING = 256 << 10
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """How long to wait, in seconds: for the connection, the first byte, and between bytes."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 20.0
+    idle_s: float = 20.0
+
+
+class Connection(asyncio.Protocol):
+    """One connection; the pool owns it between answers, a Response owns it during one."""
+
+    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+        self.origin = endpoint.origin
+        self.reused = False
+        self.idle_since = 0.0
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether a request can still be written."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        if self._response is not None:
+            self._response.lost()
+        else:
+            self._pool.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._response is None:
+            self.abort()  # nobody asked: whatever this is, it isn't the next answer
+        else:
+            self._response.feed(data)
+
+    def send(self, endpoint: Endpoint, body: bytes, headers: bytes, limits: Deadlines) -> Response:
+        """Write a request, in one write, and return its answer to be."""
+        response = Response(self, self._loop, limits)
+        self._response = response
+        if self._transport is None:
+            raise failed("reset")
+        self._transport.write(
+            b"%b%bcontent-length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
+        )
+        return response
+
+    def pause(self) -> None:
+        """Leave what the upstream sends in the socket."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def done(self, *, reusable: bool) -> None:
+        """The answer is over: back to the pool, or closed."""
+        if self._response is None:
+            return
+        self._response = None
+        if reusable and self.alive:
+            self._pool.give_back(self)
+        else:
+            self.abort()
+            self._pool.drop(self)
+
+    def abort(self) -> None:
+        """Close at once; the upstream sees it and stops working."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Response:
+    """An answer as it arrives. Always `close` it: that cancels whatever the upstream still does.
+
+    `status` and `headers` (lower-case names) are there once `head` has been awaited.
+    """
+
+    def __init__(
+        self, connection: Connection, loop: asyncio.AbstractEventLoop, limits: Deadlines
+    ) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.ended = False
+        self.touched = False
+        self._connection = connection
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] = loop.create_future()
+        self._headed = False
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._sink: Sink | None = None
+        self._error: UpstreamError | None = None
+        self._paused = False
+        self._held = False
+        self._over = False
+        self._closed = False
+        self._reusable = False
+        self._limits = limits
+        self._limit = limits.first_byte_s
+        self._heard = loop.time()
+        self._timer = loop.call_later(self._limit, self._check)
+
+    # the caller's side
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises UpstreamError."""
+        if not self._headed:
+            await self._wait()
+
+    async def pour(self, sink: Sink) -> None:
+        """Hand each piece of the body to `sink` as it arrives, until it wants no more or all is in.
+
+        `ended` tells which. Raises UpstreamError if the upstream breaks off or falls silent.
+        """
+        self._sink = sink
+        if self._held:
+            self._held = False
+            self._set_reading()
+        if self._pieces and self._pass_on():
+            return
+        if not self.ended:
+            await self._wait()
+
+    async def read(self, cap: int) -> bytes:
+        """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""
+        parts: list[bytes] = []
+        size = 0
+
+        def collect(data: bytes) -> bool:
+            nonlocal size
+            size += len(data)
+            parts.append(data)
+            return size > cap
+
+        await self.pour(collect)
+        if size > cap:
+            raise failed("too_large")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes, because the client doesn't keep up."""
+        self._paused = True
+        self._set_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again. The silence meanwhile was ours."""
+        self._paused = False
+        self._heard = self._loop.time()
+        self._set_reading()
+
+    def close(self) -> None:
+        """Give up what is left of the answer. After its end this does nothing."""
+        # By then the connection may already carry somebody else's answer.
+        if not self._closed:
+            self._leave(reusable=False)
+
+    # the connection's side
+
+    def feed(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        self._heard = self._loop.time()
+        if not self._headed:
+            self._first(len(data))
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail(failed("malformed_http"))
+            return
+        if self._sink is not None:
+            if self._pieces:
+                self._pass_on()
+        elif sum(map(len, self._pieces)) > _MAX_WAITING and not self._held:
+            self._held = True
+            self._set_reading()
+        if self._over and not self._closed:
+            self._end(reusable=self._reusable)
+
+    def lost(self) -> None:
+        """The connection is gone: the end of a body that has no other, or a failure."""
+        delimited = "content-length" in self.headers or "transfer-encoding" in self.headers
+        if self._headed and not delimited and not self.ended:
+            self._end(reusable=False)
+        else:
+            self._fail(failed("reset"))
+
+    # httptools' side
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._over:
+            self._reusable = False  # an answer to a question that nobody asked
+            return
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._over:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status >= 200:
+            self._headed = True
+            self._limit = self._limits.idle_s
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._limit, self._check)
+            self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._over:
+            self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.status < 200:
+            self.headers.clear()
+        elif not self._over:
+            self._over = True
+            self._reusable = self._parser.should_keep_alive()
+
+    # inside
+
+    def _first(self, size: int) -> None:
+        self.touched = True
+        self._size += size
+        if self._size > _MAX_HEAD + _MAX_WAITING:
+            self._fail(failed("malformed_http"))
+
+    def _pass_on(self) -> bool:
+        """Hand over what is there; True if the sink has had enough."""
+        sink = self._sink
+        if sink is None:
+            return False
+        pieces, self._pieces = self._pieces, []
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            enough = sink(data)
+        except UpstreamError as error:
+            self._fail(error)
+            return False
+        if enough:
+            self._sink = None
+            self._wake()
+        return enough
+
+    def _set_reading(self) -> None:
+        if self._closed:
+            return
+        if self._paused or self._held:
+            self._connection.pause()
+        else:
+            self._connection.resume()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._waiter.done():
+            self._waiter = self._loop.create_future()
+        await self._waiter
+        if self._error is not None:
+            raise self._error
+
+    def _wake(self) -> None:
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _end(self, *, reusable: bool) -> None:
+        self.ended = True
+        self._leave(reusable=reusable and not self._paused and not self._held)
+        self._wake()
+
+    def _fail(self, error: UpstreamError) -> None:
+        if not self._closed:
+            self._error = error
+            self._leave(reusable=False)
+            self._wake()
+
+    def _leave(self, *, reusable: bool) -> None:
+        self._closed = True
+        self._timer.cancel()
+        self._connection.done(reusable=reusable)
+
+    def _check(self) -> None:
+        silent = self._loop.time() - self._heard
+        if self._paused or silent < self._limit:
+            left = self._limit if self._paused else self._limit - silent
+            self._timer = self._loop.call_later(max(left, 0.001), self._check)
+        else:
+            self._fail(failed("timeout"))

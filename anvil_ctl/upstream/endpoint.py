@@ -1,0 +1,50 @@
+"""Where a request goes: an origin, a path and the headers that never change."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What one pool of connections leads to."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An origin, and the head of a POST to it up to the lines that each request adds."""
+
+    origin: Origin
+    head: bytes
+
+
+def endpoint(base_url: str, path: str, headers: tuple[tuple[str, str], ...] = ()) -> Endpoint:
+    """The endpoint for POSTs to `path` below `base_url`, whose `/v1` is not doubled."""
+    parts = urlsplit(base_url)
+    tls = parts.scheme.lower() == "https"
+    host = parts.hostname or ""
+    port = parts.port or (443 if tls else 80)
+    base = parts.path.rstrip("/")
+    if path.startswith("/v1/") and base.endswith("/v1"):
+        base = base.removesuffix("/v1")
+    named = f"[{host}]" if ":" in host else host
+    lines = [f"POST {base}{path} HTTP/1.1", f"host: {named}:{port}", "accept: */*"]
+    lines.append("content-type: application/json")
+    lines += [f"{name}: {value}" for name, value in headers]
+    head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+    return Endpoint(Origin(host, port, tls), head)
+
+
+def is_http_url(url: str) -> bool:
+    """Whether a URL is one that requests can be sent to."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+    return usable and port != 0 and url.isascii() and url.isprintable() and " " not in url
