@@ -1,0 +1,32 @@
+# `make` alone prints this list. Set-up is part of `up`, `check` and `test`; a second run skips it.
+.DEFAULT_GOAL := help
+.PHONY: help up down check test lock clean
+BIN := .venv/bin
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+up: ## from nothing to an answer from a real model through the router
+	@scripts/setup
+	@$(BIN)/anvil-ctl quickstart
+
+down: ## stop the stack; volumes, configuration and images stay
+	@$(BIN)/anvil-ctl down
+
+check: ## format, lint, types, import contracts, unit tests
+	@scripts/setup dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit -q -n 2
+
+test: check ## check, and the end-to-end tests on real containers
+	$(BIN)/python -m pytest tests/e2e -v --timeout 600
+
+lock: ## pin the newest dependencies again (needs uv on PATH)
+	scripts/lock
+
+clean: ## remove the virtual environment and caches; never a volume
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
