@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from python_on_whales import Container as Inspected
 from python_on_whales import DockerClient
 from python_on_whales.client_config import ClientConfig, Command
-from python_on_whales.exceptions import DockerException
+from python_on_whales.exceptions import DockerException, NoSuchContainer
 
 from anvil_ctl import proc
 from anvil_ctl.errors import AnvilError, DockerMissingError
@@ -40,6 +41,14 @@ class Container:
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """The engine's socket as a container sees it: its path on the host, and its group."""
+
+    path: str
+    gid: int
 
 
 class _Standalone(ClientConfig):
@@ -101,6 +110,20 @@ class Docker:
             )
         return dict(found)
 
+    def socket(self) -> Socket:
+        """The engine's unix socket; DockerError where the engine is reached in another way."""
+        address = os.environ.get("DOCKER_HOST", "").strip() or "unix:///var/run/docker.sock"
+        scheme, _, path = address.partition("://")
+        if scheme != "unix":
+            raise DockerError(
+                f"DOCKER_HOST is {address}: the guard needs an engine on a unix socket",
+                hint="run anvil-ctl on the machine that has the engine, with DOCKER_HOST unset",
+            )
+        # Docker Desktop hands containers the socket of its virtual machine, owned by root.
+        if "Docker Desktop" in str(self.info().get("OperatingSystem")):
+            return Socket("/var/run/docker.sock", 0)
+        return Socket(path, Path(path).stat().st_gid)
+
     def compose_version(self) -> tuple[int, ...]:
         """The version of the Compose that will be used: a new enough plugin, else the binary."""
         if self._plugin is None:
@@ -118,7 +141,10 @@ class Docker:
     # -- compose ---------------------------------------------------------------------------
 
     def project(self, name: str, file: Path, env_files: Sequence[Path] = ()) -> Project:
-        """The Compose project `name` as defined by `file`."""
+        """The Compose project `name` as defined by `file`.
+
+        Where the file is gone, Compose still finds the project's containers by their labels.
+        """
         version = self.compose_version()
         if version < COMPOSE_MINIMUM:
             known = ".".join(map(str, version)) or "none"
@@ -128,8 +154,8 @@ class Docker:
             )
         kind = ClientConfig if (self._plugin or ()) >= COMPOSE_MINIMUM else _Standalone
         config = kind(
-            compose_files=[file],
-            compose_env_files=list(env_files),
+            compose_files=[file] if file.is_file() else [],
+            compose_env_files=[each for each in env_files if each.is_file()],
             compose_project_name=name,
             compose_project_directory=file.parent,
         )
@@ -142,6 +168,15 @@ class Docker:
         try:
             found = self._client().container.list(all=True, filters=[("label", label)])
             return sorted((_record(each) for each in found), key=lambda each: each.name)
+        except DockerException as error:
+            raise DockerError(_said(error)) from error
+
+    def container(self, name: str) -> Container | None:
+        """One container by name, or None if there is none of that name."""
+        try:
+            return _record(self._client().container.inspect(name))
+        except NoSuchContainer:
+            return None
         except DockerException as error:
             raise DockerError(_said(error)) from error
 
@@ -259,6 +294,19 @@ class Project:
         self._call(
             lambda: self.client.compose.up(
                 list(services), detach=True, quiet=True, dependencies=False, pull="never"
+            )
+        )
+
+    def up_and_wait(self, timeout_s: int) -> None:
+        """Start the whole project and wait until every service is healthy."""
+        self._call(
+            lambda: self.client.compose.up(
+                detach=True,
+                quiet=True,
+                remove_orphans=True,
+                pull="never",
+                wait=True,
+                wait_timeout=timeout_s,
             )
         )
 

@@ -1,0 +1,139 @@
+"""The only place that prints. stdout carries results, stderr carries progress and errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from anvil_ctl.errors import AnvilError
+from anvil_ctl.events import Event, Report, State
+
+_STYLES = {
+    State.DONE: ("ok", "green"),
+    State.SKIPPED: ("--", "dim"),
+    State.WARNING: ("!!", "yellow"),
+    State.FAILED: ("no", "red"),
+}
+
+# Below this a step is over before a line about it could be read.
+_WORTH_ANNOUNCING_S = 2.0
+
+# highlight would colour numbers inside answers; soft_wrap keeps lines whole for pipes.
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line, or several, of result."""
+    _out.print(Text(text))
+
+
+def raw(data: bytes) -> None:
+    """Bytes of result as they are, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def say_json(value: object) -> None:
+    """A result for programs."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows under headings; plain columns when stdout is no terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold" if _out.is_terminal else "")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _out.print(table)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on stderr."""
+    _err.print(Text(text))
+
+
+def complain(error: AnvilError) -> None:
+    """What went wrong, and what to type next."""
+    _err.print(Text.assemble(("error: ", "bold red"), error.message))
+    if error.hint:
+        _err.print(Text.assemble(("  next: ", "bold"), error.hint))
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """A Report for long work: live on a terminal, one line per step elsewhere."""
+    if not _err.is_terminal:
+        yield _plain
+        return
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), _Expected(), console=_err, transient=True
+    ) as live:
+        yield _Live(live)
+
+
+class _Expected(TextColumn):
+    """Seconds so far, of how many to expect."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        elapsed, estimate = task.elapsed or 0.0, task.fields.get("estimate")
+        of = f" of about {seconds(estimate)}" if estimate else ""
+        return Text(f"{elapsed:.0f} s{of}", style="dim")
+
+
+class _Live:
+    """Shows the running step under the finished ones."""
+
+    def __init__(self, live: Progress) -> None:
+        self._live = live
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.state is State.WORKING:
+            known = self._tasks.get(event.step)
+            if known is None:
+                task = self._live.add_task(event.text, total=None, estimate=event.estimate_s)
+                self._tasks[event.step] = task
+            else:
+                self._live.update(known, description=event.text, estimate=event.estimate_s)
+            return
+        if event.state is not State.WARNING:
+            finished = self._tasks.pop(event.step, None)
+            if finished is not None:
+                self._live.remove_task(finished)
+        self._live.console.print(_line(event))
+
+
+def _plain(event: Event) -> None:
+    if event.state is State.WORKING:
+        estimate = event.estimate_s or 0.0
+        if event.elapsed_s == 0.0 and estimate >= _WORTH_ANNOUNCING_S:
+            _err.print(Text(f".. {event.text} (about {seconds(estimate)})"))
+        return
+    _err.print(_line(event))
+
+
+def _line(event: Event) -> Text:
+    mark, style = _STYLES[event.state]
+    took = f"  {seconds(event.elapsed_s)}" if event.elapsed_s >= 0.05 else ""
+    return Text.assemble((mark, style), f" {event.text}", (took, "dim"))
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it: 0.4 s, 12 s, 3 min 20 s."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value // 60:.0f} min {value % 60:.0f} s"

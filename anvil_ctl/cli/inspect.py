@@ -1,0 +1,96 @@
+"""status, logs, doctor: looking without touching."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from anvil_ctl.cli import console
+from anvil_ctl.cli.opened import installation
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(logs)
+    app.command()(doctor)
+
+
+def status(as_json: AsJson = False) -> None:
+    """The live mode and each tier."""
+    from dataclasses import asdict
+
+    from anvil_ctl.lifecycle.observe import snapshot
+    from anvil_ctl.lifecycle.status import status as read
+
+    site, docker = installation()
+    found = read(site, snapshot(site, docker))
+    if as_json:
+        console.say_json(asdict(found) | {"healthy": found.healthy})
+        return
+    console.say(f"mode: {found.mode or 'none live'}" + ("  (requests held)" if found.held else ""))
+    console.say("control: " + ", ".join(f"{name} {state}" for name, state in found.control.items()))
+    console.say_table(
+        ("tier", "engine", "model", "state", "role shared", "resident"),
+        [
+            (
+                tier.id,
+                tier.engine,
+                tier.model,
+                tier.state,
+                tier.swap_group or "-",
+                "yes" if tier.resident else "no",
+            )
+            for tier in found.tiers
+        ],
+    )
+    if found.disagreement:
+        console.note(found.disagreement)
+
+
+def logs(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Tiers, or router, multiplexer, guard.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="Lines from the end.")] = 100,
+) -> None:
+    """What the containers wrote."""
+    from anvil_ctl.lifecycle.observe import snapshot
+    from anvil_ctl.lifecycle.projects import projects_of
+
+    site, docker = installation()
+    modes = snapshot(site, docker).observed.modes
+    for project, wanted in projects_of(site, docker, modes, services or []):
+        for line in project.logs(wanted, tail, follow):
+            console.raw(line)
+
+
+def doctor(
+    mode: Annotated[str | None, typer.Option("--mode", help="The mode to check for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that a mode needs; change nothing."""
+    import os
+
+    from anvil_ctl.config import modes
+    from anvil_ctl.doctor.checks import check
+
+    site, docker = installation()
+    target = modes.resolve(mode, os.environ, site.config)
+    findings = list(check(site, docker, target))
+    if as_json:
+        console.say_json(
+            {
+                "ok": not any(each.blocks for each in findings),
+                "mode": target,
+                "checks": [each.as_json() for each in findings],
+            }
+        )
+    else:
+        for each in findings:
+            console.say(f"{'ok' if each.ok else 'no'}  {each.id:<11} {each}")
+    if any(each.blocks for each in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,39 @@
+"""quickstart: from nothing to an answer. What `make up` runs."""
+
+from __future__ import annotations
+
+import typer
+
+from anvil_ctl.cli import console, definition, modes, weights
+from anvil_ctl.cli.opened import installation
+
+QUESTION = "What is the capital of France? Answer in one sentence."
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(quickstart)
+
+
+def quickstart() -> None:
+    """Bring everything in, start the agentic mode and ask it one question.
+
+    Where another mode is live, it stays, and is the one that is asked.
+    """
+    from anvil_ctl.lifecycle.observe import snapshot
+    from anvil_ctl.paths import Home
+    from anvil_ctl.question import ask
+
+    if not (home := Home.from_environ()).config.exists() or not home.secrets.exists():
+        definition.init()
+    weights.build()
+    weights.pull("starter")
+    site, docker = installation()
+    live = snapshot(site, docker).observed.modes
+    modes.up(mode=live[0] if len(live) == 1 else "agentic")
+    answer = ask(site, QUESTION)
+    console.say(f"\nasked:    {QUESTION}")
+    console.say(f"answered: {answer.text}")
+    console.say(
+        f"by tier {answer.tier} ({answer.model}, mode {answer.mode}) in {answer.seconds:.2f} s"
+    )
+    console.say('\nfor your clients: eval "$(.venv/bin/anvil-ctl connect env)"')

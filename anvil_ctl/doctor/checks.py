@@ -1,0 +1,134 @@
+"""What must be so before a mode can run: each check is one Finding, and none changes anything."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from anvil_ctl.config import Mode
+from anvil_ctl.docker import COMPOSE_MINIMUM, Docker
+from anvil_ctl.doctor.facts import taken
+from anvil_ctl.doctor.finding import Finding, Severity
+from anvil_ctl.errors import AnvilError
+from anvil_ctl.init import TOKENS
+from anvil_ctl.renderer import LABEL, ModeFiles
+from anvil_ctl.site import Site
+from anvil_ctl.store import Volume
+
+
+def check(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
+    """Every check for one mode, the ones that others rest on first."""
+    daemon = _daemon(docker)
+    yield daemon
+    if not daemon.ok:
+        return
+    yield _compose(docker)
+    yield _tokens(site)
+    definition, files = _definition(site, mode)
+    yield definition
+    if files is None:
+        return
+    yield _accepted(docker, files)
+    yield from _images(site, docker, mode)
+    yield from _weights(site, docker, mode)
+    yield from _ports(site, docker, mode)
+
+
+def _daemon(docker: Docker) -> Finding:
+    try:
+        found = docker.info()
+    except AnvilError as error:
+        return _wrong("daemon", error.message, "a Docker daemon that answers", error.hint)
+    return _right("daemon", f"Docker Engine {found.get('ServerVersion')} answers")
+
+
+def _compose(docker: Docker) -> Finding:
+    version = docker.compose_version()
+    shown = ".".join(map(str, version)) or "none"
+    if version >= COMPOSE_MINIMUM:
+        return _right("compose", f"Docker Compose {shown}")
+    wanted = ".".join(map(str, COMPOSE_MINIMUM))
+    return _wrong(
+        "compose",
+        f"Docker Compose: {shown}",
+        f"{wanted} or newer",
+        "pip install 'anvil-ctl[compose]'",
+    )
+
+
+def _tokens(site: Site) -> Finding:
+    missing = [name for name in TOKENS if not site.secrets.get(name)]
+    if missing:
+        observed = f"{site.home.secrets}: {', '.join(missing)} not set"
+        return _wrong("tokens", observed, "a value for each token", "anvil-ctl init")
+    return _right("tokens", f"{site.home.secrets}: {', '.join(TOKENS)}")
+
+
+def _definition(site: Site, mode: Mode) -> tuple[Finding, ModeFiles | None]:
+    try:
+        files = site.renderer.mode(mode)
+    except AnvilError as error:
+        hint = error.hint or f"edit {site.home.config}"
+        return _wrong("definition", error.message, "a definition that renders", hint), None
+    return _right("definition", f"{mode} renders ({files.hash})"), files
+
+
+def _accepted(docker: Docker, files: ModeFiles) -> Finding:
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "compose.yaml"
+        draft.write_text(files.compose, encoding="utf-8")
+        try:
+            docker.project(files.project, draft).check()
+        except AnvilError as error:
+            return _wrong("rendered", error.message, "files that Compose accepts", error.hint)
+    return _right("rendered", f"Compose accepts {files.project}")
+
+
+def _images(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
+    used = {f"{tier.engine}-{tier.image}" for tier in site.config.modes[mode].tiers}
+    for name in sorted({"control", "guard", *used}):
+        tag = site.renderer.images[name]
+        if docker.has_image(tag):
+            yield _right("image", f"{tag} is here")
+        else:
+            yield _wrong("image", f"{tag} is not here", "the image", "anvil-ctl images build")
+
+
+def _weights(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
+    name = site.config.machine.models_volume
+    if not docker.volume_exists(name):
+        yield _wrong("weights", f"no volume {name}", "the volume", "anvil-ctl pull starter")
+        return
+    volume = Volume(docker, name)
+    for model in sorted({tier.model for tier in site.config.modes[mode].tiers}):
+        size = volume.size_of(model)
+        if size:
+            yield _right("weights", f"{name}: {model} ({size / 1e6:.0f} MB)")
+        else:
+            observed = f"{name}: {model} is {'empty' if size == 0 else 'not there'}"
+            yield _wrong("weights", observed, "the model's file", "anvil-ctl pull starter")
+
+
+def _ports(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
+    """A port may be free, or held by a container of this installation, which will give it up."""
+    ours: set[int] = set()
+    for each in docker.containers(f"{LABEL}.project={site.project}"):
+        ours |= each.host_ports if each.running else frozenset()
+    wanted = [*site.config.machine.control_ports()]
+    wanted += [tier.port for tier in site.config.modes[mode].tiers]
+    for port in taken([each for each in wanted if each not in ours]):
+        yield _wrong(
+            "port",
+            f"port {port} is held by another program",
+            "a free port",
+            f"stop it (ss -ltnp 'sport = :{port}'), or set another port in {site.home.config}",
+        )
+
+
+def _right(check_id: str, observed: str) -> Finding:
+    return Finding(check_id, ok=True, severity=Severity.ERROR, observed=observed, expected=observed)
+
+
+def _wrong(check_id: str, observed: str, expected: str, remedy: str) -> Finding:
+    return Finding(check_id, False, Severity.ERROR, observed, expected, remedy)

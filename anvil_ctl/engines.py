@@ -1,0 +1,85 @@
+"""Engines are data: `engines/<name>/` says how to start one, and this module reads it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from anvil_ctl.errors import ConfigError
+
+Dialect = Literal["openai", "anthropic"]
+
+
+class EngineImage(BaseModel):
+    """One way to have the engine as an image: published, built by us, or either.
+
+    Image `cpu` is built from the folder's `Dockerfile.cpu`, where there is one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    official: str | None = None
+    entrypoint: list[str] = Field(min_length=1)
+    device: Literal["cpu", "nvidia"]
+
+
+class EngineFile(BaseModel):
+    """The content of an engine.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    version: str
+    dialects: list[Dialect] = Field(min_length=1)
+    port: int = Field(gt=0, lt=65536)
+    health_path: str = Field(pattern=r"^/")
+    models_path: str = Field(pattern=r"^/")
+    stop_grace_s: int = Field(gt=0)
+    healthcheck: list[str]
+    args: list[list[str]]
+    images: dict[str, EngineImage] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine and the flags that its pinned version accepts."""
+
+    file: EngineFile
+    flags: frozenset[str]
+
+    def unknown_flags(self, argv: list[str]) -> list[str]:
+        """The flags in `argv` that this version would refuse."""
+        given = (each.split("=", 1)[0] for each in argv if each.startswith("-"))
+        return sorted({each for each in given if each not in self.flags and not _number(each)})
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def load_all(folder: Path) -> Mapping[str, Engine]:
+    """Read every `engines/<name>/`; ConfigError names the file and the key that is wrong."""
+    found = (_load(each) for each in sorted(folder.glob("*/engine.toml")))
+    return {each.file.name: each for each in found}
+
+
+def _load(path: Path) -> Engine:
+    try:
+        file = EngineFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+    lines = (path.parent / "flags.txt").read_text(encoding="utf-8").splitlines()
+    return Engine(file, frozenset(each for each in lines if each.startswith("-")))

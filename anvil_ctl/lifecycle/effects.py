@@ -1,0 +1,151 @@
+"""What each act of a plan does to the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from anvil_ctl.config import Tier
+from anvil_ctl.docker import Docker
+from anvil_ctl.errors import AnvilError
+from anvil_ctl.lifecycle import engines
+from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
+from anvil_ctl.lifecycle.plan import Act, Op
+from anvil_ctl.lifecycle.projects import control_project, mode_project
+from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.site import Site
+
+# A hold outlives the longest load that a switch waits for, and no more: if this command is
+# killed, the router goes on by itself.
+HOLD_S = 3600.0
+_STOP_S = 45
+
+
+class Effects(Protocol):
+    """Carries out one act. Raises AnvilError if it could not be done or proven."""
+
+    def perform(self, act: Act) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RealEffects:
+    """Acts on Docker and on the control processes of a site."""
+
+    site: Site
+    docker: Docker
+    files: ModeFiles | None
+    drain_s: float
+    force_drain: bool = False
+
+    def perform(self, act: Act) -> None:
+        actions: dict[Op, Callable[[Act], None]] = {
+            Op.HOLD: self._hold,
+            Op.DRAIN: self._drain,
+            Op.RETIRE: self._retire,
+            Op.DOWN: self._down,
+            Op.INSTALL: lambda _act: self.site.install(
+                self._target, self.site.control(self.docker.socket())
+            ),
+            Op.CONTROL: self._control,
+            Op.UP: self._up,
+            Op.READY: self._ready,
+            Op.MULTIPLEXER: self._multiplexer,
+            Op.CANARY: self._canary,
+            Op.ROUTER: lambda _act: self._router(),
+            Op.RELEASE: lambda _act: router_admin(self.site).release(),
+            Op.STOP: lambda _act: control_project(self.site, self.docker).down(_STOP_S),
+        }
+        actions[act.op](act)
+
+    @property
+    def _target(self) -> ModeFiles:
+        if self.files is None:
+            raise AnvilError("a plan without a target mode has an act that needs one")
+        return self.files
+
+    def _hold(self, _act: Act) -> None:
+        reason = f"changing to {self.files.mode if self.files else 'nothing'}"
+        router_admin(self.site).hold(reason, HOLD_S)
+        multiplexer = multiplexer_admin(self.site)
+        if multiplexer.status() is not None:
+            multiplexer.hold(reason, HOLD_S)
+
+    def _drain(self, _act: Act) -> None:
+        left = router_admin(self.site).drain(self.drain_s)
+        multiplexer = multiplexer_admin(self.site)
+        if multiplexer.status() is not None:
+            left += multiplexer.drain(self.drain_s)
+        if left and not self.force_drain:
+            raise AnvilError(
+                f"{left} requests still run after {self.drain_s:.0f} s",
+                hint="try again with a longer --drain-timeout, or cut them with --force-drain",
+            )
+
+    def _retire(self, _act: Act) -> None:
+        multiplexer = multiplexer_admin(self.site)
+        if multiplexer.status() is not None:
+            multiplexer.stop_all(timeout_s=120)
+
+    def _down(self, act: Act) -> None:
+        mode = next(mode for mode in self.site.config.modes if mode == act.target)
+        mode_project(self.site, self.docker, mode).down(_STOP_S)
+
+    def _control(self, _act: Act) -> None:
+        control_project(self.site, self.docker).up_and_wait(timeout_s=90)
+
+    def _up(self, _act: Act) -> None:
+        self.site.write_compose(self._target)
+        project = mode_project(self.site, self.docker, self._target.mode)
+        project.create()
+        project.up([tier.id for tier in self._tiers() if not tier.swap])
+
+    def _ready(self, act: Act) -> None:
+        tier = self._tier(act.target)
+        file = self.site.renderer.engines[tier.engine].file
+        container = self.site.renderer.container(self._target.mode, tier)
+        engines.wait_ready(
+            self._endpoint(tier),
+            file.health_path,
+            file.models_path,
+            tier.start_timeout_s,
+            lambda: self._last_words(container),
+        )
+
+    def _multiplexer(self, _act: Act) -> None:
+        multiplexer = multiplexer_admin(self.site)
+        multiplexer.reload()
+        multiplexer.release()
+
+    def _canary(self, act: Act) -> None:
+        tier = self._tier(act.target)
+        engines.canary(self._endpoint(tier), tier.start_timeout_s + tier.answer_timeout_s)
+
+    def _router(self) -> None:
+        said = router_admin(self.site).reload()
+        if said.get("mode") != self._target.mode:
+            raise AnvilError(
+                f"the router reports mode {said.get('mode')}, not {self._target.mode}",
+                hint="anvil-ctl logs router",
+            )
+
+    def _endpoint(self, tier: Tier) -> engines.Endpoint:
+        machine, token = self.site.config.machine, None
+        port = tier.port
+        if tier.swap:
+            port, token = machine.multiplexer_port, self.site.router_token()
+        return engines.Endpoint(tier.id, self.site.url(port), tier.served_name, tier.dialect, token)
+
+    def _last_words(self, container: str) -> str | None:
+        state = self.docker.container(container)
+        if state is not None and state.running:
+            return None
+        lines = self.docker.container_logs(container, 5).strip().splitlines()
+        code = state.exit_code if state else "gone"
+        return f"exit status {code}: " + " / ".join(lines[-3:])
+
+    def _tiers(self) -> list[Tier]:
+        return self.site.config.modes[self._target.mode].tiers
+
+    def _tier(self, tier_id: str) -> Tier:
+        return next(tier for tier in self._tiers() if tier.id == tier_id)

@@ -1,0 +1,182 @@
+"""What has to happen so that a mode runs: from what is observed to a printable plan. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from anvil_ctl.config.model import Mode
+
+
+class Op(StrEnum):
+    """One act, each with exactly one effect."""
+
+    HOLD = "hold"
+    DRAIN = "drain"
+    RETIRE = "retire"
+    DOWN = "down"
+    INSTALL = "install"
+    CONTROL = "control"
+    UP = "up"
+    READY = "ready"
+    MULTIPLEXER = "multiplexer"
+    CANARY = "canary"
+    ROUTER = "router"
+    RELEASE = "release"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An operation on a target, with the reason why it is in the plan."""
+
+    op: Op
+    target: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.op:<11} {self.target:<24} {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class TierGoal:
+    """A tier as it should run. `swap` tiers are created, and started by the multiplexer."""
+
+    id: str
+    role: str
+    swap: bool
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A mode as it should run, with the hashes of its rendered files."""
+
+    mode: Mode
+    project: str
+    tiers: tuple[TierGoal, ...]
+    router_hash: str
+    registry_hash: str
+    control_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
+    """A tier's container as Docker has it."""
+
+    status: str
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs now. Hashes are None where the process that has them does not answer."""
+
+    tiers: Mapping[Mode, Mapping[str, TierState]]
+    control_hash: str | None
+    router_hash: str | None
+    registry_hash: str | None
+    router_mode: str | None
+    control_exists: bool = False
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that have containers, running or not."""
+        return tuple(mode for mode, tiers in self.tiers.items() if tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The acts in order. An empty plan means that all is as it should be."""
+
+    source: tuple[Mode, ...]
+    target: Mode | None
+    acts: tuple[Act, ...]
+
+    def __str__(self) -> str:
+        source = "+".join(self.source) or "nothing"
+        target = self.target or "nothing"
+        if not self.acts:
+            return f"{target} runs as defined: nothing to do"
+        lines = [f"{number:>2}  {act}".rstrip() for number, act in enumerate(self.acts, 1)]
+        return "\n".join([f"plan: {source} -> {target}", *lines])
+
+
+def plan(observed: Observed, goal: Goal) -> Plan:
+    """The acts that lead from `observed` to `goal`, none of them needless."""
+    return Plan(observed.modes, goal.mode, tuple(_acts(observed, goal)))
+
+
+def plan_down(observed: Observed) -> Plan:
+    """The acts that stop everything. Volumes are in none of them."""
+    return Plan(observed.modes, None, tuple(_down_acts(observed)))
+
+
+def _down_acts(observed: Observed) -> Iterator[Act]:
+    if observed.router_hash is not None:
+        yield Act(Op.HOLD, "router, multiplexer", "no new requests")
+        yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
+        yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
+    for mode in observed.modes:
+        yield Act(Op.DOWN, mode, "asked for")
+    if observed.control_exists:
+        yield Act(Op.STOP, "router, multiplexer, guard", "asked for")
+
+
+def _acts(observed: Observed, goal: Goal) -> Iterator[Act]:
+    outgoing = [mode for mode in observed.modes if mode != goal.mode]
+    stale = [tier for tier in goal.tiers if not _as_defined(observed, goal.mode, tier)]
+    router_new = observed.router_hash != goal.router_hash
+    registry_new = observed.registry_hash != goal.registry_hash
+    control_new = observed.control_hash != goal.control_hash
+    if not (outgoing or stale or router_new or registry_new or control_new):
+        return
+    served = observed.router_hash is not None
+    if served:
+        yield Act(Op.HOLD, "router, multiplexer", "new requests wait and lose nothing")
+        yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
+    if served and (outgoing or stale):
+        yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
+    for mode in outgoing:
+        yield Act(Op.DOWN, mode, f"{goal.mode} takes its devices")
+    if router_new or registry_new or control_new:
+        yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
+    if control_new:
+        cause = "not running" if observed.control_hash is None else "its definition changed"
+        yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
+    yield from _engines(goal, stale)
+    yield Act(Op.MULTIPLEXER, "multiplexer", "reads the registry and takes leases again")
+    yield from _canaries(goal, stale)
+    yield Act(Op.ROUTER, "router", "reads the config of the mode")
+    yield Act(Op.RELEASE, "router", "waiting requests are answered by the mode")
+
+
+def _engines(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
+    if not stale:
+        return
+    yield Act(Op.UP, goal.mode, f"not as defined: {', '.join(tier.id for tier in stale)}")
+    for tier in stale:
+        if not tier.swap:
+            yield Act(Op.READY, tier.id, "engine ready, and the model by its exact name")
+
+
+def _canaries(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
+    """Each fixed tier answers one token; of those that share a role, the first one does."""
+    proved: set[str] = set()
+    for tier in stale:
+        if not tier.swap:
+            yield Act(Op.CANARY, tier.id, "one real token")
+    for tier in goal.tiers:
+        if tier.swap and stale and tier.role not in proved:
+            proved.add(tier.role)
+            yield Act(
+                Op.CANARY, tier.id, f"one real token, loaded by the multiplexer ({tier.role})"
+            )
+
+
+def _as_defined(observed: Observed, mode: Mode, tier: TierGoal) -> bool:
+    state = observed.tiers.get(mode, {}).get(tier.id)
+    if state is None or state.config_hash != tier.config_hash:
+        return False
+    return tier.swap or state.status == "running"

@@ -1,0 +1,49 @@
+"""Which Compose project a service belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from anvil_ctl.config import Mode
+from anvil_ctl.docker import Docker, Project
+from anvil_ctl.errors import UsageError
+from anvil_ctl.lifecycle.observe import CONTROL
+from anvil_ctl.paths import bundle
+from anvil_ctl.site import Site
+
+
+def control_project(site: Site, docker: Docker) -> Project:
+    """The project of router, multiplexer and guard."""
+    file = bundle() / "compose" / "control.yaml"
+    return docker.project(site.project, file, (site.home.secrets, site.control_env))
+
+
+def mode_project(site: Site, docker: Docker, mode: Mode) -> Project:
+    """The project of a mode's engines."""
+    return docker.project(site.config.project_of(mode), site.compose_file(mode))
+
+
+def projects_of(
+    site: Site, docker: Docker, modes: Sequence[Mode], services: Sequence[str]
+) -> Iterator[tuple[Project, list[str]]]:
+    """The projects that hold `services`, each with those it holds; all of them for none named.
+
+    UsageError for a service that neither the control project nor a live mode has.
+    """
+    known: dict[str, set[str]] = {site.project: set(CONTROL)}
+    for mode in modes:
+        tiers = site.config.modes[mode].tiers
+        known[site.config.project_of(mode)] = {tier.id for tier in tiers}
+    everything = set().union(*known.values())
+    for service in services:
+        if service not in everything:
+            raise UsageError(
+                f"no service {service!r} is live; services: {', '.join(sorted(everything))}"
+            )
+    if not services or set(services) & known[site.project]:
+        wanted = [each for each in services if each in known[site.project]]
+        yield control_project(site, docker), wanted
+    for mode in modes:
+        held = known[site.config.project_of(mode)]
+        if not services or set(services) & held:
+            yield mode_project(site, docker, mode), [each for each in services if each in held]

@@ -1,0 +1,97 @@
+"""What runs, for people and for programs: observed, beside what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from anvil_ctl.config import Mode
+from anvil_ctl.lifecycle.observe import CONTROL, Snapshot
+from anvil_ctl.renderer import LABEL
+from anvil_ctl.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class TierStatus:
+    """One tier of the live mode. `resident`: loaded now, where several share a role."""
+
+    id: str
+    engine: str
+    model: str
+    state: str
+    swap_group: str | None
+    resident: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StackStatus:
+    """The live mode, the control services and the tiers. `mode` is None where nothing is live."""
+
+    mode: Mode | None
+    router_mode: str | None
+    requested: Mode
+    held: bool
+    control: Mapping[str, str]
+    tiers: tuple[TierStatus, ...]
+    disagreement: str | None
+
+    @property
+    def healthy(self) -> bool:
+        control = all(state == "healthy" for state in self.control.values())
+        return self.mode is not None and control and self.disagreement is None
+
+
+def status(site: Site, found: Snapshot) -> StackStatus:
+    """Put one snapshot into words. Pure."""
+    modes = found.observed.modes
+    mode = modes[0] if len(modes) == 1 else None
+    return StackStatus(
+        mode=mode,
+        router_mode=found.observed.router_mode,
+        requested=site.config.active_mode,
+        held=bool(found.router and found.router.get("held")),
+        control={name: _control_state(found, name) for name in CONTROL},
+        tiers=tuple(_tiers(site, found, mode)) if mode else (),
+        disagreement=_disagreement(found, mode),
+    )
+
+
+def _disagreement(found: Snapshot, mode: Mode | None) -> str | None:
+    modes = found.observed.modes
+    if len(modes) > 1:
+        return f"containers of {' and '.join(modes)} are there at once: anvil-ctl recover"
+    said = found.observed.router_mode
+    if mode and said and said != mode:
+        return f"the router serves {said}, the containers are of {mode}: anvil-ctl up --mode {mode}"
+    if said and not mode:
+        return f"the router serves {said}, and there are no containers: anvil-ctl up --mode {said}"
+    return None
+
+
+def _control_state(found: Snapshot, name: str) -> str:
+    for each in found.containers:
+        if each.labels.get(f"{LABEL}.control") == name:
+            return (each.health or "running") if each.running else each.status
+    return "absent"
+
+
+def _tiers(site: Site, found: Snapshot, mode: Mode) -> list[TierStatus]:
+    rows = []
+    for tier in site.config.modes[mode].tiers:
+        name = site.renderer.container(mode, tier)
+        container = next((each for each in found.containers if each.name == name), None)
+        running = container is not None and container.running
+        state = container.status if container else "absent"
+        if container and running:
+            state = {"healthy": "ready", "starting": "loading"}.get(container.health or "", state)
+        rows.append(
+            TierStatus(
+                id=tier.id,
+                engine=tier.engine,
+                model=tier.served_name,
+                state=state,
+                swap_group=tier.role if tier.swap else None,
+                resident=running,
+            )
+        )
+    return rows

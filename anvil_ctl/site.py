@@ -1,0 +1,133 @@
+"""What is known of this installation before Docker is asked: definition, secrets, renderer."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from anvil_ctl import config, engines, images
+from anvil_ctl.config.model import Config, Mode
+from anvil_ctl.docker import Socket
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.history import History, write_atomically
+from anvil_ctl.paths import PACKAGE, Home, bundle
+from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
+
+ADMIN_TOKEN = "ANVIL_ADMIN_TOKEN"  # noqa: S105 - the name, never the value
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One definition with what is needed to act on it."""
+
+    home: Home
+    config: Config
+    secrets: Mapping[str, str]
+    renderer: Renderer
+    catalog: Mapping[str, images.Image]
+
+    @property
+    def project(self) -> str:
+        return self.config.machine.project
+
+    @property
+    def control_folder(self) -> Path:
+        """Where the files lie that the control containers mount."""
+        return self.home.rendered / self.project
+
+    @property
+    def control_env(self) -> Path:
+        return self.control_folder / "control.env"
+
+    @property
+    def history(self) -> History:
+        return History(self.home.journal / "durations.json")
+
+    def compose_file(self, mode: Mode) -> Path:
+        return self.home.rendered / self.config.project_of(mode) / "compose.yaml"
+
+    def token(self, name: str) -> str:
+        """The value of a secret by its variable's name; ConfigError where there is none."""
+        value = self.secrets.get(name, "").strip()
+        if not value:
+            raise ConfigError(
+                f"{self.home.secrets}: {name} is not set", hint="anvil-ctl init --tokens"
+            )
+        return value
+
+    def router_token(self) -> str:
+        """What clients of the router present."""
+        return self.token(self.config.router.token_env)
+
+    def url(self, port: int) -> str:
+        return f"http://127.0.0.1:{port}"
+
+    def needed_images(self) -> dict[str, str]:
+        """The images of all modes and of the control project: short name -> tag."""
+        tiers = [tier for mode in self.config.modes.values() for tier in mode.tiers]
+        names = {"control", "guard", *(f"{tier.engine}-{tier.image}" for tier in tiers)}
+        return {name: self.renderer.images[name] for name in names}
+
+    def official_image(self, name: str) -> str | None:
+        """The published image that serves instead of one of ours, by its short name."""
+        for engine in self.renderer.engines.values():
+            for variant, image in engine.file.images.items():
+                if name == f"{engine.file.name}-{variant}":
+                    return image.official
+        return None
+
+    def control(self, socket: Socket) -> ControlFiles:
+        """The control project's files for the engine behind `socket`."""
+        secrets = json.dumps(sorted(self.secrets.items()))
+        return self.renderer.control(str(self.control_folder), socket.path, socket.gid, secrets)
+
+    def write_compose(self, files: ModeFiles) -> None:
+        """Write a mode's Compose file. The router's and the multiplexer's go with `install`."""
+        write_atomically(self.compose_file(files.mode), files.compose)
+
+    def install(self, files: ModeFiles, control: ControlFiles) -> None:
+        """Put everything that the control project reads where it reads it."""
+        folder = self.control_folder
+        write_atomically(folder / "control" / "router.toml", files.router)
+        write_atomically(folder / "control" / "registry.json", files.registry)
+        write_atomically(folder / "guard" / "containers.lst", control.guard_list)
+        write_atomically(self.control_env, control.env)
+
+
+def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
+    """Read the installation; ConfigError names the file and the key that is wrong."""
+    data = bundle()
+    definition = config.load(home.config)
+    catalog = images.catalog(data, PACKAGE)
+    renderer = Renderer(
+        config=definition,
+        engines=engines.load_all(data / "engines"),
+        images={name: image.tag for name, image in catalog.items()},
+        templates={
+            each.name: each.read_text(encoding="utf-8")
+            for each in (data / "templates").glob("*.j2")
+        },
+    )
+    secrets = {**_secrets(home.secrets), **{k: v for k, v in environ.items() if k in _NAMES}}
+    return Site(home, definition, secrets, renderer, catalog)
+
+
+_NAMES = frozenset({ADMIN_TOKEN, "ANVIL_ROUTER_TOKEN"})
+
+
+def _secrets(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"{path} holds secrets and others may read it (mode {mode:04o})",
+            hint=f"chmod 600 {path}",
+        )
+    return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
