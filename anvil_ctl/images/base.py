@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.events import Event, Report, State, step
+from anvil_ctl.events import Event, Report, State
 from anvil_ctl.history import History
 from anvil_ctl.images.debian import Mirrors, Source, host_mirrors, source
 from anvil_ctl.images.engine import BASE_PULL_S, Host, ImageEngine, Registries
@@ -26,9 +26,7 @@ def ensure_base(
     """See that BASE is there; AnvilError with one line of advice where nothing can give it."""
     if docker.has_image(BASE):
         return
-    with step(report, f"{STEP} pull", f"ask for {BASE} at a registry", 2.0):
-        pulled = registries.pull(docker, BASE, BASE_PULL_S)
-    if pulled:
+    if registries.pull(docker, BASE, BASE_PULL_S, STEP, report):
         return
     mirrors = host_mirrors(host)
     if mirrors is None:

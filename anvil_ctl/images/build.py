@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.events import Event, Report, State, step
+from anvil_ctl.events import Event, Report, State
 from anvil_ctl.history import History
 from anvil_ctl.images.base import ensure_base
 from anvil_ctl.images.debian import TARGET_FORMAT, TARGETS, host_mirrors, mirrors_in, source
@@ -64,11 +64,8 @@ def obtain(
     tag, name = image.tag, _step(image)
     registries = registries or Registries()
     if official and not docker.has_image(tag):
-        with step(report, f"{name} pull", f"ask for {official}", 2.0):
-            pulled = registries.pull(docker, official, OFFICIAL_PULL_S)
-        if pulled:
+        if registries.pull(docker, official, OFFICIAL_PULL_S, name, report):
             docker.tag(official, tag)
-            report(Event(name, f"{tag} is {official}", State.DONE))
             return tag
     return build(docker, image, report, history, registries=registries, host=host)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from anvil_ctl import proc
 from anvil_ctl.errors import AnvilError
+from anvil_ctl.events import Event, Report, State
 
 
 class ImageEngine(Protocol):
@@ -97,14 +99,22 @@ class Registries:
 
     silent: set[str] = field(default_factory=set)
 
-    def pull(self, docker: ImageEngine, reference: str, timeout_s: float) -> bool:
+    def pull(
+        self, docker: ImageEngine, reference: str, timeout_s: float, name: str, report: Report
+    ) -> bool:
+        """Whether `reference` came, reported as the step `name`."""
         registry = registry_of(reference)
         if registry in self.silent:
             return False
-        if docker.pull(reference, timeout_s):
-            return True
-        self.silent.add(registry)
-        return False
+        started = time.monotonic()
+        report(Event(name, f"ask a registry for {reference}", State.WORKING, 0.0, 2.0))
+        pulled = docker.pull(reference, timeout_s)
+        text = f"{reference} pulled" if pulled else f"no registry gives {reference}: made here"
+        state = State.DONE if pulled else State.SKIPPED
+        report(Event(name, text, state, time.monotonic() - started))
+        if not pulled:
+            self.silent.add(registry)
+        return pulled
 
 
 def registry_of(reference: str) -> str:
