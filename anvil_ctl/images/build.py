@@ -63,10 +63,10 @@ def obtain(
     """
     tag, name = image.tag, _step(image)
     registries = registries or Registries()
-    if official and not docker.has_image(tag):
-        if registries.pull(docker, official, OFFICIAL_PULL_S, name, report):
-            docker.tag(official, tag)
-            return tag
+    wanted = "" if docker.has_image(tag) else official
+    if wanted and registries.pull(docker, wanted, OFFICIAL_PULL_S, name, report):
+        docker.tag(wanted, tag)
+        return tag
     return build(docker, image, report, history, registries=registries, host=host)
 
 
