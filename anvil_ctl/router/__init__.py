@@ -1,0 +1,1 @@
+"""The gateway: understands a request, chooses a tier, and relays its answer."""

@@ -81,6 +81,15 @@ class Exchange:
         """Whether a status line has been written, so that no other can be."""
         return self.status != 0
 
+    @property
+    def writable(self) -> bool:
+        """False while the client reads more slowly than we write."""
+        return self._wire.writable
+
+    def last(self) -> None:
+        """Close the connection after this answer. Call before the answer begins."""
+        self._close = True
+
     def reply(
         self, status: int, body: bytes, *, content_type: str = JSON, headers: Headers = ()
     ) -> None:

@@ -185,6 +185,10 @@ class Response:
         self._heard = self._loop.time()
         self._set_reading()
 
+    def keep(self) -> None:
+        """Stay open through any silence: no more deadlines."""
+        self._timer.cancel()
+
     def close(self) -> None:
         """Give up what is left of the answer. After its end this does nothing."""
         # By then the connection may already carry somebody else's answer.

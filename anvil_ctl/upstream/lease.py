@@ -63,6 +63,7 @@ class Lease:
         await response.pour(self._read)
         if not self._granted:
             raise failed("lease_ended")
+        response.keep()
 
     def _read(self, data: bytes) -> bool:
         *lines, self._rest = (self._rest + data).split(b"\n")

@@ -1,0 +1,207 @@
+"""One call at one tier: asked, answered or failed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from anvil_ctl.router.bound import BoundTier
+from anvil_ctl.router.config import Config
+from anvil_ctl.router.dialects import recode
+from anvil_ctl.router.dialects.answer import Answer, Stamp
+from anvil_ctl.router.dialects.call import Call, Dialect
+from anvil_ctl.router.dialects.delta import Delta, Usage
+from anvil_ctl.router.dialects.passthrough import Passthrough
+from anvil_ctl.router.dialects.recode import Collect, Recoder, Translate
+from anvil_ctl.router.dialects.upstream_body import build
+from anvil_ctl.router.relay import Relay
+from anvil_ctl.router.route import Choice
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.upstream.client import Pool
+from anvil_ctl.upstream.connection import Response
+from anvil_ctl.upstream.failure import UpstreamError, classify, failed
+
+_MAX_ANSWER = 32 << 20
+_MAX_ERROR = 64 << 10
+_BETAS = (
+    "interleaved-thinking-",
+    "fine-grained-tool-streaming-",
+    "prompt-caching-",
+    "context-management-",
+    "context-1m-",
+    "output-128k-",
+    "token-efficient-tools-",
+)
+
+
+class Attempt:
+    """Sends the call to the tier and answers the exchange with what comes back."""
+
+    def __init__(
+        self,
+        call: Call,
+        choice: Choice,
+        bound: BoundTier,
+        exchange: Exchange,
+        *,
+        config: Config,
+        tried: Sequence[str],
+        betas: str = "",
+    ) -> None:
+        self._call = call
+        self._choice = choice
+        self._bound = bound
+        self._exchange = exchange
+        self._config = config
+        self._tried = tuple(tried)
+        self._betas = betas
+        served = bound.tier.model or call.model
+        shown = call.model if config.echo_model and call.model else served
+        self._stamp = Stamp(os.urandom(12).hex(), int(time.time()), shown)
+
+    async def run(self, pool: Pool) -> None:
+        """Raises UpstreamError if the tier failed and nothing was sent to the client."""
+        same = self._call.dialect is self._bound.tier.dialect
+        # A translated answer is asked for as a stream in any case: so silence can be noticed.
+        stream = self._call.stream or not same
+        body = build(self._call, self._bound.target, stream=stream)
+        limits = self._bound.streamed if stream else self._bound.buffered
+        async with self._bound.admitted():
+            response = await pool.post(
+                self._bound.endpoint, body, limits, headers=self._request_headers()
+            )
+            try:
+                await self._answer(response, same=same)
+            finally:
+                response.close()
+
+    async def _answer(self, response: Response, *, same: bool) -> None:
+        if response.status != 200:
+            await self._refused(response)
+        streamed = "text/event-stream" in response.headers.get("content-type", "").lower()
+        if not streamed:
+            body = await response.read(_MAX_ANSWER)
+            self._whole(body, same=same)
+        elif self._call.stream:
+            recoder = self._recoder(same=same)
+            try:
+                await Relay(self._exchange, recoder, self._call.dialect, self._commit).run(response)
+            finally:
+                self._count(recoder.usage)
+        else:
+            await self._collect(response)
+
+    async def _refused(self, response: Response) -> None:
+        if 200 < response.status < 400:
+            raise failed(f"status_{response.status}")
+        try:
+            body = await response.read(_MAX_ERROR)
+        except UpstreamError:
+            body = b""
+        raise UpstreamError(classify(response.status, response.headers, body))
+
+    def _recoder(self, *, same: bool) -> Recoder:
+        usage = self._call.include_usage
+        if not same:
+            writer = recode.writer(self._call.dialect, self._stamp, include_usage=usage)
+            return Translate(self._bound.tier.dialect, writer)
+        model = b'"model":' + msgspec.json.encode(self._stamp.model) if self._echoes() else None
+        return Passthrough(self._call.dialect, model=model, include_usage=usage)
+
+    def _echoes(self) -> bool:
+        return self._config.echo_model and bool(self._call.model)
+
+    def _whole(self, body: bytes, *, same: bool) -> None:
+        """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
+        deltas = recode.reader(self._bound.tier.dialect).whole(body)
+        answer = Answer()
+        answer.extend(deltas)
+        if self._call.stream:
+            self._replay(deltas)
+        elif same:
+            self._reply(self._renamed(body), answer)
+        else:
+            self._reply(recode.render(self._call.dialect, answer, self._stamp), answer)
+
+    def _replay(self, deltas: list[Delta]) -> None:
+        usage = self._call.include_usage
+        writer = recode.writer(self._call.dialect, self._stamp, include_usage=usage)
+        self._exchange.start(200, (("content-type", "text/event-stream"), *self._commit()))
+        self._exchange.write(recode.replay(deltas, writer))
+        self._exchange.end()
+
+    async def _collect(self, response: Response) -> None:
+        collect = Collect(self._bound.tier.dialect)
+
+        def feed(data: bytes) -> bool:
+            collect.feed(data)
+            if collect.size > _MAX_ANSWER:
+                raise failed("too_large")
+            return False
+
+        try:
+            await response.pour(feed)
+        except UpstreamError:
+            if not collect.whole:
+                raise
+        collect.finish()
+        self._reply(recode.render(self._call.dialect, collect.answer, self._stamp), collect.answer)
+
+    def _renamed(self, body: bytes) -> bytes:
+        if not self._echoes():
+            return body
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        name = msgspec.Raw(msgspec.json.encode(self._stamp.model))
+        if fields.get("model") == name:
+            return body
+        fields["model"] = name
+        return msgspec.json.encode(fields)
+
+    def _reply(self, body: bytes, answer: Answer) -> None:
+        self._count(answer.usage)
+        self._exchange.reply(200, body, headers=self._commit())
+
+    def _request_headers(self) -> bytes:
+        lines = f"x-request-id: {self._exchange.request_id}\r\n"
+        if self._betas and self._bound.tier.dialect is Dialect.ANTHROPIC:
+            offered = [beta.strip() for beta in self._betas.split(",")]
+            known = [b for b in offered if b.startswith(_BETAS) and b.isascii() and b.isprintable()]
+            if known:
+                lines += f"anthropic-beta: {','.join(known)}\r\n"
+        return lines.encode("ascii")
+
+    def _commit(self) -> tuple[tuple[str, str], ...]:
+        """This tier serves: note it, and tell the client."""
+        tier = self._bound.tier
+        fell_back = len(self._tried) > 1
+        first = time.monotonic() - self._exchange.started_at
+        self._exchange.fields.update(
+            tier=tier.id,
+            fell_back=fell_back,
+            tried=">".join(self._tried),
+            first_byte_ms=round(first * 1000, 1),
+        )
+        if not self._config.decision_headers:
+            return ()
+        headers = (
+            ("x-anvil-tier", tier.id),
+            ("x-anvil-model", tier.model or self._call.model),
+            ("x-anvil-mode", self._config.mode),
+            ("x-anvil-source", self._choice.source),
+            ("x-anvil-fell-back", "true" if fell_back else "false"),
+            ("x-anvil-tiers-tried", ",".join(self._tried)),
+            ("x-anvil-mapping-version", self._config.mapping_version),
+        )
+        return tuple((name, _ascii(value)) for name, value in headers if value)
+
+    def _count(self, usage: Usage) -> None:
+        self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)
+
+
+def _ascii(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)

@@ -1,0 +1,126 @@
+"""Tiers bound to their endpoints, credentials and slots: a configuration ready to be used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable
+
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.router.config import Config, Multiplexer, Tier
+from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.upstream_body import Target
+from anvil_ctl.serving.auth import token_from_env
+from anvil_ctl.upstream.client import Pool
+from anvil_ctl.upstream.connection import Deadlines
+from anvil_ctl.upstream.endpoint import Endpoint, endpoint
+from anvil_ctl.upstream.lease import Lease
+
+log = logging.getLogger(__name__)
+
+_PATHS = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages"}
+
+
+class BoundTier:
+    """A tier that requests can be sent to."""
+
+    __slots__ = (
+        "_lease_from",
+        "_lease_limits",
+        "_pool",
+        "_slots",
+        "buffered",
+        "endpoint",
+        "in_flight",
+        "streamed",
+        "target",
+        "tier",
+    )
+
+    def __init__(self, tier: Tier, pool: Pool, key: str | None, lease_from: Endpoint | None,
+                 lease_s: float) -> None:  # fmt: skip
+        self.tier = tier
+        self.target = Target(
+            tier.dialect,
+            tier.model,
+            tier.local,
+            tier.max_output_tokens,
+            tier.extra_body,
+            tier.extra_body_defaults,
+        )
+        self.endpoint = endpoint(tier.base_url, _PATHS[tier.dialect], _credentials(tier, key))
+        self.streamed = Deadlines(tier.connect_s, tier.first_byte_s, tier.idle_s)
+        # An unstreamed answer's first byte comes after its last token.
+        self.buffered = Deadlines(tier.connect_s, tier.total_s, tier.idle_s)
+        self.in_flight = 0
+        self._pool = pool
+        self._slots = asyncio.Semaphore(tier.max_concurrency) if tier.max_concurrency else None
+        self._lease_from = lease_from if tier.swap_group is not None else None
+        self._lease_limits = Deadlines(5.0, lease_s, lease_s)
+
+    @contextlib.asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """The right to use the tier: a slot, and a lease where the model is swap-managed.
+
+        Raises UpstreamError if the lease is refused.
+        """
+        async with self._slots or contextlib.nullcontext():
+            self.in_flight += 1
+            try:
+                async with self._lease() or contextlib.nullcontext():
+                    yield
+            finally:
+                self.in_flight -= 1
+
+    def _lease(self) -> Lease | None:
+        if self._lease_from is None:
+            return None
+        model = self.tier.model or self.tier.id
+        return Lease(self._pool, self._lease_from, model, self._lease_limits)
+
+
+class Live:
+    """One configuration in use. Requests keep the one that they began with."""
+
+    def __init__(self, config: Config, pool: Pool) -> None:
+        self.config = config
+        lease_from = _lease_endpoint(config.multiplexer)
+        lease_s = config.multiplexer.timeout_s if config.multiplexer else 0.0
+        self._bound: dict[str, BoundTier] = {}
+        for tier in config.tiers:
+            key = os.environ.get(tier.auth_env, "").strip() or None
+            if key is None and not tier.local:
+                log.warning("tier %s is skipped: %s is unset or empty", tier.id, tier.auth_env)
+                continue
+            self._bound[tier.id] = BoundTier(tier, pool, key, lease_from, lease_s)
+        if not self._bound:
+            names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))
+            raise ConfigError(
+                "no tier can be used: each is a cloud tier without its credential",
+                hint=f"export {names}",
+            )
+
+    @property
+    def tiers(self) -> Iterable[BoundTier]:
+        """Every tier that can be used."""
+        return self._bound.values()
+
+    def usable(self, tiers: Iterable[Tier]) -> list[BoundTier]:
+        """Those of the tiers that can be used, in their order."""
+        return [self._bound[tier.id] for tier in tiers if tier.id in self._bound]
+
+
+def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
+    if tier.dialect is Dialect.ANTHROPIC:
+        version = ("anthropic-version", "2023-06-01")
+        return (version, ("x-api-key", key)) if key else (version,)
+    return (("authorization", f"Bearer {key}"),) if key else ()
+
+
+def _lease_endpoint(multiplexer: Multiplexer | None) -> Endpoint | None:
+    if multiplexer is None:
+        return None
+    token = token_from_env(multiplexer.token_env)
+    return endpoint(multiplexer.url, "/v1/lease", (("authorization", f"Bearer {token}"),))

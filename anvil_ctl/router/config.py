@@ -1,0 +1,259 @@
+"""The router's configuration: one TOML file, read into records that never change."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.router import table
+from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.table import Table
+from anvil_ctl.upstream.endpoint import is_http_url
+
+
+def _keys(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
+_SERVER_KEYS = _keys(
+    "auth_env host port max_body_bytes max_concurrency idle_timeout request_read_timeout backlog "
+    "trusted_proxy metrics expose_decision_headers"
+)
+_ROUTER_KEYS = _keys(
+    "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
+    "verify_local_min profile_path response_model multiplexer fallback residency policy "
+    "calibration log stickiness"
+)
+_TIER_KEYS = _keys(
+    "id base_url dialect context_limit privacy tool_support auth_env model extra_body "
+    "extra_body_defaults engine quantization params timeout max_concurrency max_queue swap_group "
+    "cost_input_per_mtok cost_output_per_mtok vision structured_output connect_timeout "
+    "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens"
+)
+_REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """One upstream. Times are in seconds; `model` None forwards the caller's name."""
+
+    id: str
+    base_url: str
+    dialect: Dialect
+    context_limit: int
+    local: bool
+    tool_support: bool
+    auth_env: str
+    model: str | None = None
+    engine: str | None = None
+    swap_group: str | None = None
+    extra_body: dict[str, object] | None = None
+    extra_body_defaults: dict[str, object] | None = None
+    max_concurrency: int | None = None
+    max_output_tokens: int | None = None
+    connect_s: float = 5.0
+    first_byte_s: float = 20.0
+    idle_s: float = 20.0
+    total_s: float = 600.0
+
+
+class Multiplexer(msgspec.Struct, frozen=True):
+    """Where leases come from, and how long one may take (seconds)."""
+
+    url: str
+    token_env: str
+    timeout_s: float
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A whole configuration. `hash` is the SHA-256 of the file's bytes, in hex."""
+
+    hash: str
+    mapping_version: str
+    tiers: tuple[Tier, ...]
+    presets: MappingProxyType[str, tuple[str, ...]]
+    exhaustion_status: int
+    max_attempts: int
+    echo_model: bool
+    mode: str
+    auth_env: str | None
+    host: str | None
+    port: int | None
+    max_body: int | None
+    max_concurrency: int | None
+    idle_s: float | None
+    read_s: float | None
+    decision_headers: bool
+    multiplexer: Multiplexer | None
+    warnings: tuple[str, ...] = ()
+
+    def tier(self, tier_id: str) -> Tier:
+        """The tier of that id; ConfigError if there is none."""
+        for tier in self.tiers:
+            if tier.id == tier_id:
+                return tier
+        raise ConfigError(f"no tier has the id {tier_id!r}")
+
+
+def load(path: Path) -> Config:
+    """Read and check the file. Needs no secret. Raises ConfigError."""
+    path = path.expanduser()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}", hint="give the file with --config"
+        ) from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, file: str) -> Config:
+    """Check a file's bytes; `file` is its name in messages. Raises ConfigError."""
+    try:
+        top = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}", hint=f"correct {file}") from error
+    if "router" not in top:
+        raise ConfigError(f"{file}: there is no [router] table", hint="add [router]")
+    server = Table(file, "[server]", top.get("server", {}))
+    router = Table(file, "[router]", top["router"])
+    router.require("mapping_version", "tiers")
+    relay_s = router.get("relay_timeout", table.seconds, 20.0)
+    warnings = server.unknown(_SERVER_KEYS) + router.unknown(_ROUTER_KEYS)
+    tiers = _tiers(router, relay_s, warnings)
+    fallback = Table(file, "[router.fallback]", router.get("fallback", table.mapping, {}))
+    status = router.get("exhaustion_status", table.whole, 503)
+    if not 400 <= status <= 599:
+        raise router.error("exhaustion_status", "an HTTP error status, 400 to 599")
+    for key in ("verify_local_min", "cost_sync"):
+        router.get(key, table.flag, False)
+    router.get("metered_cloud", table.texts, ())
+    return Config(
+        hash=hashlib.sha256(data).hexdigest(),
+        mapping_version=router.must("mapping_version", table.text),
+        tiers=tiers,
+        presets=_presets(router, tiers),
+        exhaustion_status=status,
+        max_attempts=fallback.get("max_attempts", table.whole, 3),
+        echo_model=router.get("response_model", table.one_of("requested", "served"), "requested")
+        == "requested",
+        mode=router.get("mode", table.text, ""),
+        auth_env=server.get("auth_env", table.env_name, None),
+        host=server.get("host", table.text, None),
+        port=server.get("port", table.whole, None),
+        max_body=server.get("max_body_bytes", table.whole, None),
+        max_concurrency=server.get("max_concurrency", table.whole, None),
+        idle_s=server.get("idle_timeout", table.seconds, None),
+        read_s=server.get("request_read_timeout", table.seconds, None),
+        decision_headers=server.get("expose_decision_headers", table.flag, True),
+        multiplexer=_multiplexer(router, tiers),
+        warnings=tuple(warnings),
+    )
+
+
+def _tiers(router: Table, relay_s: float, warnings: list[str]) -> tuple[Tier, ...]:
+    def check(value: object) -> list[object]:
+        if not isinstance(value, list) or not value:
+            raise ValueError("a non-empty list of tables, written [[router.tiers]]")
+        return value
+
+    tiers: list[Tier] = []
+    for number, values in enumerate(router.must("tiers", check)):
+        tier = _tier(_named(router.file, number, values), relay_s, warnings)
+        if any(tier.id == other.id for other in tiers):
+            raise ConfigError(
+                f"{router.file}: duplicate tier id {tier.id!r}", hint="give each tier its own id"
+            )
+        tiers.append(tier)
+    return tuple(tiers)
+
+
+def _named(file: str, number: int, values: object) -> Table:
+    tier_id = values.get("id") if isinstance(values, dict) else None
+    where = f"tier {tier_id!r}" if tier_id else f"[[router.tiers]] number {number + 1}"
+    return Table(file, where, values)
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or not is_http_url(value):
+        raise ValueError(
+            "an http:// or https:// URL (other schemes could read local files or reach "
+            "services that the caller must not reach)"
+        )
+    return value
+
+
+def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
+    values.require(*_REQUIRED)
+    warnings += values.unknown(_TIER_KEYS)
+    local = values.must("privacy", table.one_of("local", "cloud")) == "local"
+    wait_s = values.get("timeout", table.seconds, relay_s if local else 120.0)
+    for key in ("cost_input_per_mtok", "cost_output_per_mtok"):
+        values.get(key, table.amount, 0.0)
+    values.get("params", table.mapping, {})
+    tier = Tier(
+        id=values.must("id", table.text),
+        base_url=values.must("base_url", _url),
+        dialect=Dialect(values.must("dialect", table.one_of("openai", "anthropic"))),
+        context_limit=values.must("context_limit", table.whole),
+        local=local,
+        tool_support=values.must("tool_support", table.flag),
+        auth_env=values.must("auth_env", table.env_name),
+        model=values.get("model", table.text, None),
+        engine=values.get("engine", table.text, None),
+        swap_group=values.get("swap_group", table.text, None),
+        extra_body=values.get("extra_body", table.mapping, None),
+        extra_body_defaults=values.get("extra_body_defaults", table.mapping, None),
+        max_concurrency=values.get("max_concurrency", table.whole, None),
+        max_output_tokens=values.get("max_output_tokens", table.whole, None),
+        connect_s=values.get("connect_timeout", table.seconds, 5.0 if local else 15.0),
+        first_byte_s=values.get("first_byte_timeout", table.seconds, wait_s),
+        idle_s=values.get("idle_timeout", table.seconds, wait_s),
+        total_s=values.get("total_timeout", table.seconds, max(600.0, wait_s)),
+    )
+    if tier.model is None and tier.local:
+        warnings.append(f"{values.file}: {values.where} has no model: callers' names are forwarded")
+    return tier
+
+
+def _presets(router: Table, tiers: tuple[Tier, ...]) -> MappingProxyType[str, tuple[str, ...]]:
+    known = {tier.id for tier in tiers}
+    presets: dict[str, tuple[str, ...]] = {}
+    values = Table(router.file, "[router.presets]", router.get("presets", table.mapping, {}))
+    for name in router.get("presets", table.mapping, {}):
+        pool = values.must(name, table.texts)
+        unknown = [tier_id for tier_id in pool if tier_id not in known]
+        if unknown or not pool:
+            raise values.error(name, f"a non-empty list of tier ids, from {sorted(known)}")
+        if name.strip().lower() in {other.strip().lower() for other in presets}:
+            raise values.error(name, "under a name that differs by more than its case")
+        presets[name] = pool
+    return MappingProxyType(presets)
+
+
+def _multiplexer(router: Table, tiers: tuple[Tier, ...]) -> Multiplexer | None:
+    swapped = next((tier for tier in tiers if tier.swap_group is not None), None)
+    if not router.has("multiplexer"):
+        if swapped is not None:
+            raise ConfigError(
+                f"{router.file}: tier {swapped.id!r} has swap_group = {swapped.swap_group!r}, but "
+                "nothing says where leases come from",
+                hint="add [router.multiplexer] with url and token_env",
+            )
+        return None
+    values = Table(router.file, "[router.multiplexer]", router.must("multiplexer", table.mapping))
+    values.require("url")
+    if swapped is not None and swapped.model is None:
+        raise ConfigError(
+            f"{router.file}: tier {swapped.id!r} has a swap_group but no model to ask a lease for",
+            hint="add model = ... to the tier",
+        )
+    return Multiplexer(
+        values.must("url", _url),
+        values.get("token_env", table.env_name, "ANVIL_ROUTER_TOKEN"),
+        values.get("timeout", table.seconds, 900.0),
+    )

@@ -1,0 +1,46 @@
+"""Content as blocks: what both translations of a request need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anvil_ctl.router.dialects.call import JSON
+
+
+def objects(value: object) -> Iterator[JSON]:
+    """The objects of a list; whatever else is in it is skipped."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield item
+
+
+def text_of(content: object, joint: str = "") -> str:
+    """The text of a string or of a list of blocks."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = [item if isinstance(item, str) else _block_text(item) for item in content]
+    return joint.join(part for part in parts if part)
+
+
+def string(value: object) -> str:
+    """A string, or "" for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def number(value: object) -> float | int | None:
+    """A number, or None for anything else."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def copy_present(source: JSON, target: JSON, *keys: str) -> None:
+    """Carry over the keys that the caller set."""
+    for key in keys:
+        if source.get(key) is not None:
+            target[key] = source[key]
+
+
+def _block_text(item: object) -> str:
+    return string(item.get("text")) if isinstance(item, dict) else ""

@@ -1,0 +1,153 @@
+"""A client's request, parsed and checked just far enough to route and forward it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from anvil_ctl.errors import AnvilError
+
+JSON = dict[str, object]
+
+
+class Dialect(StrEnum):
+    """A wire format."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class BadRequestError(AnvilError):
+    """The caller's fault. `kind` is the error type of its answer."""
+
+    def __init__(self, message: str, *, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One completion request. `raw` is the whole body as the caller sent it; never change it."""
+
+    dialect: Dialect
+    model: str
+    stream: bool
+    include_usage: bool
+    raw: JSON
+
+
+_OPENAI_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_ANTHROPIC_ROLES = frozenset({"system", "user", "assistant"})
+# Deeper bodies than this are rejected before anything walks them recursively.
+_MAX_DEPTH = 128
+
+
+def parse(dialect: Dialect, body: bytes) -> Call:
+    """Read a request body. Raises BadRequestError naming the field."""
+    raw = _object(body)
+    stream = raw.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequestError("stream: must be a boolean")
+    if dialect is Dialect.OPENAI:
+        _check_openai(raw)
+    else:
+        _check_anthropic(raw)
+    options = raw.get("stream_options")
+    usage = isinstance(options, dict) and options.get("include_usage") is True
+    model = raw.get("model")
+    return Call(dialect, model if isinstance(model, str) else "", stream is True, usage, raw)
+
+
+def _object(body: bytes) -> JSON:
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequestError("The body is not valid JSON.", kind="invalid_request") from error
+    if not isinstance(raw, dict):
+        raise BadRequestError("The body must be a JSON object.", kind="invalid_request")
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _depth(raw) > _MAX_DEPTH:
+        raise BadRequestError("The body is nested too deeply.", kind="invalid_request")
+    return raw
+
+
+def _depth(value: object) -> int:
+    """How deeply containers are nested, counted without recursion."""
+    level: list[object] = [value]
+    depth = 0
+    while level:
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += [x for x in item.values() if isinstance(x, dict | list)]
+            elif isinstance(item, list):
+                inner += [x for x in item if isinstance(x, dict | list)]
+        depth += 1
+        level = inner
+        if depth > _MAX_DEPTH:
+            break
+    return depth
+
+
+def _check_openai(raw: JSON) -> None:
+    _check_messages(raw, _OPENAI_ROLES)
+    for key in ("max_tokens", "max_completion_tokens"):
+        if raw.get(key) is not None:
+            _check_count(raw, key)
+    _check_number(raw, "temperature", 2.0)
+    _check_number(raw, "top_p", 1.0)
+    stop = raw.get("stop")
+    if stop is not None and not isinstance(stop, str) and not _is_strings(stop):
+        raise BadRequestError("stop: must be a string or a list of strings")
+    _check_lists(raw)
+
+
+def _check_anthropic(raw: JSON) -> None:
+    _check_messages(raw, _ANTHROPIC_ROLES)
+    if raw.get("max_tokens") is None:
+        raise BadRequestError("max_tokens: Field required")
+    _check_count(raw, "max_tokens")
+    _check_number(raw, "temperature", 1.0)
+    _check_number(raw, "top_p", 1.0)
+    system = raw.get("system")
+    if system is not None and not isinstance(system, str | list):
+        raise BadRequestError("system: must be a string or a list of blocks")
+    stop = raw.get("stop_sequences")
+    if stop is not None and not _is_strings(stop):
+        raise BadRequestError("stop_sequences: must be a list of strings")
+    _check_lists(raw)
+
+
+def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
+    messages = raw.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequestError("messages: must be a list with at least one message")
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise BadRequestError(f"messages.{number}: must be an object")
+        if message.get("role") not in roles:
+            raise BadRequestError(f"messages.{number}.role: must be one of {sorted(roles)}")
+        if not isinstance(message.get("content"), str | list | None):
+            raise BadRequestError(f"messages.{number}.content: must be a string or a list")
+
+
+def _check_lists(raw: JSON) -> None:
+    if not isinstance(raw.get("tools"), list | None):
+        raise BadRequestError("tools: must be a list")
+
+
+def _check_count(raw: JSON, key: str) -> None:
+    value = raw[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadRequestError(f"{key}: must be a whole number above 0")
+
+
+def _check_number(raw: JSON, key: str, most: float) -> None:
+    value = raw.get(key)
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        raise BadRequestError(f"{key}: must be a number from 0 to {most:g}")
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

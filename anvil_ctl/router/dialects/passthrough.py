@@ -1,0 +1,133 @@
+"""A stream sent on in its own dialect: whole events as they were written, not decoded again.
+
+Only the first events (until the upstream has shown that it answers) and the last ones are read.
+In between, a byte search finds what must not pass: an error event, or usage nobody asked for.
+"""
+
+from __future__ import annotations
+
+import re
+
+from anvil_ctl.router.dialects.answer import Answer
+from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.delta import CONTENT, Usage
+from anvil_ctl.router.dialects.recode import reader
+from anvil_ctl.upstream.failure import failed
+from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
+
+_ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
+_USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
+_MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
+# The finish reason, usage and terminator of a stream fit in this many bytes, in up to four reads.
+_TAIL = 16 << 10
+
+
+class Passthrough:
+    """Sends a stream on. `model`: JSON text to put in place of the upstream's name, if any."""
+
+    __slots__ = (
+        "_answer",
+        "_dialect",
+        "_last",
+        "_model",
+        "_needle",
+        "_reader",
+        "_rest",
+        "_strip_usage",
+        "ready",
+    )
+
+    def __init__(self, dialect: Dialect, *, model: bytes | None, include_usage: bool) -> None:
+        self._dialect = dialect
+        self._reader = reader(dialect)
+        self._model = model
+        self._needle: bytes | None = None
+        self._strip_usage = dialect is Dialect.OPENAI and not include_usage
+        self._answer = Answer()
+        self._rest = b""
+        self._last = (b"", b"", b"", b"")
+        self.ready = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer has reached its terminator."""
+        if not self._answer.ended:
+            self._read_tail()
+        openai = self._dialect is Dialect.OPENAI
+        return self._answer.ended or (openai and self._answer.reason is not None)
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts of the first and last events."""
+        return self._answer.usage
+
+    def feed(self, data: bytes) -> bytes:
+        """The events that these bytes complete."""
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        if not data.endswith(b"\n\n"):
+            data = self._cut(data)
+        return self._pass(data) if data else b""
+
+    def finish(self) -> bytes:
+        """What is left. Raises UpstreamError if the answer was cut off."""
+        rest, self._rest = self._rest, b""
+        out = self._pass(rest.rstrip(b"\r\n") + b"\n\n") if rest.strip() else b""
+        if not self.whole:
+            raise failed("truncated")
+        if self._dialect is Dialect.OPENAI and not self._answer.ended:
+            out += b"data: [DONE]\n\n"  # some engines stop at the finish reason
+        return out
+
+    def _cut(self, data: bytes) -> bytes:
+        """Keep back an event that isn't complete: what follows it might have to be an error."""
+        end = max(_after(data, b"\n\n"), _after(data, b"\r\n\r\n"))
+        self._rest = data[end:]
+        if len(self._rest) > MAX_EVENT:
+            raise failed("event_too_large")
+        return data[:end]
+
+    def _pass(self, data: bytes) -> bytes:
+        if not self.ready:
+            self._read_first(data)
+        if b'"error"' in data or b"event: error" in data:
+            self._refuse_error(data)
+        self._last = (*self._last[1:], data)
+        if self._needle is not None and self._model is not None:
+            data = data.replace(self._needle, self._model)
+        if self._strip_usage and b'"usage"' in data and _USAGE_ONLY.search(data):
+            data = _without_usage(data)
+        return data
+
+    def _read_first(self, data: bytes) -> None:
+        for event in EventDecoder().feed(data):
+            deltas = self._reader.read(event)
+            self._answer.extend(deltas)
+            self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+        found = _MODEL.search(data) if self._needle is None else None
+        if found is not None and found[0] != self._model:
+            self._needle = found[0]
+
+    def _refuse_error(self, data: bytes) -> None:
+        """An upstream's own error text may name hosts and paths, so it is not sent on."""
+        if _ERROR.search(data.replace(b"\r\n", b"\n")):
+            raise failed("error_in_stream")
+
+    def _read_tail(self) -> None:
+        tail = b"".join(self._last)[-_TAIL:]
+        self._last = (b"", b"", b"", b"")
+        fresh = reader(self._dialect)
+        for event in EventDecoder().feed(tail):
+            self._answer.extend(fresh.read(event))
+
+
+def _without_usage(data: bytes) -> bytes:
+    blocks = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data)
+    return b"".join(b for b in blocks if not (b'"usage"' in b and _USAGE_ONLY.search(b)))
+
+
+def _after(data: bytes, mark: bytes) -> int:
+    """The position behind the last `mark`; 0 if there is none."""
+    found = data.rfind(mark)
+    return found + len(mark) if found >= 0 else 0

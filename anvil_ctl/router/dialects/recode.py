@@ -1,0 +1,179 @@
+"""From an upstream's stream to the client's: what is sent on, and when it may begin.
+
+A recoder is fed the upstream's bytes as they are read and returns those for the client. It is
+`ready` once the upstream has shown that it answers; until then nothing has been promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from anvil_ctl.router.dialects import anthropic_writer, openai_writer
+from anvil_ctl.router.dialects.answer import Answer, Stamp
+from anvil_ctl.router.dialects.anthropic_reader import AnthropicReader
+from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
+from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.delta import CONTENT, Delta, Usage
+from anvil_ctl.router.dialects.openai_reader import OpenAIReader
+from anvil_ctl.router.dialects.openai_writer import OpenAIWriter
+from anvil_ctl.upstream.failure import failed
+from anvil_ctl.upstream.sse import EventDecoder, ServerEvent
+
+
+class Reader(Protocol):
+    """Reads one dialect."""
+
+    def read(self, event: ServerEvent) -> list[Delta]:
+        """What one event says."""
+
+    def whole(self, body: bytes) -> list[Delta]:
+        """What an unstreamed answer says."""
+
+
+class Writer(Protocol):
+    """Writes one dialect's stream."""
+
+    def begin(self, usage: Usage) -> bytes:
+        """What comes before the first delta."""
+
+    def write(self, deltas: Sequence[Delta]) -> bytes:
+        """These deltas."""
+
+    def end(self) -> bytes:
+        """What comes after the last."""
+
+
+class Recoder(Protocol):
+    """Upstream bytes in, client bytes out."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the upstream has begun to answer."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer has reached its terminator."""
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts seen so far."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes for the client. Raises UpstreamError if the upstream reports an error."""
+
+    def finish(self) -> bytes:
+        """The last bytes for the client. Raises UpstreamError if the answer was cut off."""
+
+
+def reader(dialect: Dialect) -> Reader:
+    """The reader of a dialect."""
+    return OpenAIReader() if dialect is Dialect.OPENAI else AnthropicReader()
+
+
+def writer(dialect: Dialect, stamp: Stamp, *, include_usage: bool) -> Writer:
+    """The writer of a dialect's stream."""
+    if dialect is Dialect.OPENAI:
+        return OpenAIWriter(stamp, include_usage=include_usage)
+    return AnthropicWriter(stamp)
+
+
+def render(dialect: Dialect, answer: Answer, stamp: Stamp) -> bytes:
+    """An unstreamed answer."""
+    if dialect is Dialect.OPENAI:
+        return openai_writer.whole(answer, stamp)
+    return anthropic_writer.whole(answer, stamp)
+
+
+def error_event(dialect: Dialect, kind: str, message: str) -> bytes:
+    """The event that ends a stream which can't be finished."""
+    if dialect is Dialect.OPENAI:
+        return openai_writer.error_event(kind, message)
+    return anthropic_writer.error_event(kind, message)
+
+
+class Collect:
+    """Puts a stream together, for a client that wants the answer whole."""
+
+    __slots__ = ("_decoder", "_reader", "answer", "size")
+
+    def __init__(self, source: Dialect) -> None:
+        self._decoder = EventDecoder()
+        self._reader = reader(source)
+        self.answer = Answer()
+        self.size = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer has reached its terminator, or an engine's only sign of an end."""
+        return self.answer.ended or (
+            self.answer.reason is not None and isinstance(self._reader, OpenAIReader)
+        )
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Take in bytes; the deltas that they hold."""
+        self.size += len(data)
+        return self._take(self._decoder.feed(data))
+
+    def finish(self) -> list[Delta]:
+        """The stream is over. Raises UpstreamError if the answer isn't."""
+        deltas = self._take(self._decoder.finish())
+        if not self.whole:
+            raise failed("truncated")
+        return deltas
+
+    def _take(self, events: list[ServerEvent]) -> list[Delta]:
+        deltas: list[Delta] = []
+        for event in events:
+            deltas += self._reader.read(event)
+        self.answer.extend(deltas)
+        if self.answer.broken:
+            raise failed("error_in_stream")
+        return deltas
+
+
+class Translate:
+    """Re-encodes a stream into the other dialect, delta by delta."""
+
+    __slots__ = ("_begun", "_collect", "_writer", "ready")
+
+    def __init__(self, source: Dialect, target: Writer) -> None:
+        self._collect = Collect(source)
+        self._writer = target
+        self._begun = False
+        self.ready = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer has reached its terminator."""
+        return self._collect.whole
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts seen so far."""
+        return self._collect.answer.usage
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes for the client."""
+        return self._write(self._collect.feed(data))
+
+    def finish(self) -> bytes:
+        """The last bytes for the client."""
+        return self._write(self._collect.finish()) + self._writer.end()
+
+    def _write(self, deltas: list[Delta]) -> bytes:
+        if not deltas:
+            return b""
+        out = b""
+        self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+        if not self._begun and self.ready:
+            self._begun = True
+            out = self._writer.begin(self.usage)
+        return out + self._writer.write(deltas)
+
+
+def replay(deltas: list[Delta], target: Writer) -> bytes:
+    """An unstreamed answer as a stream."""
+    answer = Answer()
+    answer.extend(deltas)
+    return target.begin(answer.usage) + target.write(deltas) + target.end()

@@ -1,0 +1,157 @@
+"""An OpenAI request as an Anthropic one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from anvil_ctl.router.dialects.anthropic_writer import arguments_object
+from anvil_ctl.router.dialects.blocks import copy_present, number, objects, string, text_of
+from anvil_ctl.router.dialects.call import JSON
+
+_SYSTEM = ("system", "developer")
+_TOOL_CHOICES: dict[str, str] = {"auto": "auto", "required": "any", "none": "none"}
+_BUDGETS = {"low": 1024, "medium": 4096, "high": 16384, "xhigh": 16384}
+_LEAST_BUDGET = 1024
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
+
+
+def translate(raw: JSON, *, max_tokens: int) -> JSON:
+    """The request in Anthropic's words; `max_tokens` applies where the caller set no bound."""
+    body: JSON = {"messages": _merged(_messages(raw))}
+    asked = raw.get("max_tokens") or raw.get("max_completion_tokens")
+    body["max_tokens"] = asked or max_tokens
+    system = [
+        text_of(message.get("content"))
+        for message in objects(raw.get("messages"))
+        if message.get("role") in _SYSTEM
+    ]
+    if any(system):
+        body["system"] = "\n\n".join(text for text in system if text)
+    copy_present(raw, body, "top_p", "top_k", "stream")
+    temperature = number(raw.get("temperature"))
+    if temperature is not None:
+        body["temperature"] = min(1.0, temperature)
+    stop = raw.get("stop")
+    if stop:
+        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    tools = [_tool(tool) for tool in objects(raw.get("tools")) if _function(tool).get("name")]
+    if tools:
+        body["tools"] = tools
+        _choose(raw, body)
+    _think(raw, body)
+    return body
+
+
+def _messages(raw: JSON) -> Iterator[tuple[str, list[JSON]]]:
+    """(role, blocks) of each turn, not yet merged."""
+    known: set[str] = set()
+    for message in objects(raw.get("messages")):
+        role = message.get("role")
+        if role in _SYSTEM:
+            continue
+        if role in ("tool", "function"):
+            yield "user", [_result(message, known)]
+        elif role == "assistant":
+            yield "assistant", _assistant(message, known)
+        else:
+            yield "user", list(_parts(message.get("content")))
+
+
+def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
+    """Turns of one role that follow each other are one: strict endpoints want them to alternate."""
+    messages: list[JSON] = []
+    blocks: list[JSON] = []
+    for role, new in turns:
+        if not new:
+            continue
+        if messages and messages[-1]["role"] == role:
+            blocks += new
+        else:
+            blocks = list(new)
+            messages.append({"role": role, "content": blocks})
+    return messages
+
+
+def _assistant(message: JSON, known: set[str]) -> list[JSON]:
+    blocks = list(_parts(message.get("content")))
+    for call in objects(message.get("tool_calls")):
+        function = call.get("function")
+        if not isinstance(function, dict) or not string(function.get("name")):
+            continue
+        call_id = string(call.get("id")) or f"toolu_{len(known)}"
+        known.add(call_id)
+        given = arguments_object(string(function.get("arguments")))
+        name = function["name"]
+        blocks.append({"type": "tool_use", "id": call_id, "name": name, "input": given})
+    return blocks
+
+
+def _result(message: JSON, known: set[str]) -> JSON:
+    call_id = string(message.get("tool_call_id"))
+    parts = list(_parts(message.get("content")))
+    if call_id not in known:
+        text = text_of(message.get("content"))
+        return {"type": "text", "text": f"Tool result: {text}"}
+    return {"type": "tool_result", "tool_use_id": call_id, "content": parts}
+
+
+def _parts(content: object) -> Iterator[JSON]:
+    if isinstance(content, str):
+        if content:
+            yield {"type": "text", "text": content}
+        return
+    for part in objects(content):
+        kind = part.get("type")
+        if kind in ("text", "refusal"):
+            text = string(part.get("text")) or string(part.get("refusal"))
+            if text:
+                yield {"type": "text", "text": text}
+        elif kind == "image_url":
+            yield from _image(part.get("image_url"))
+
+
+def _image(value: object) -> Iterator[JSON]:
+    url = string(value.get("url")) if isinstance(value, dict) else string(value)
+    found = _DATA_URI.match(url)
+    if found:
+        source: JSON = {"type": "base64", "media_type": found[1], "data": url[found.end() :]}
+        yield {"type": "image", "source": source}
+    elif url:
+        yield {"type": "image", "source": {"type": "url", "url": url}}
+
+
+def _function(tool: JSON) -> JSON:
+    function = tool.get("function")
+    return function if tool.get("type") == "function" and isinstance(function, dict) else {}
+
+
+def _tool(tool: JSON) -> JSON:
+    function = _function(tool)
+    translated: JSON = {"name": function["name"]}
+    copy_present(function, translated, "description", "strict")
+    translated["input_schema"] = function.get("parameters") or {"type": "object"}
+    return translated
+
+
+def _choose(raw: JSON, body: JSON) -> None:
+    choice = raw.get("tool_choice")
+    translated: JSON = {}
+    if isinstance(choice, str) and choice in _TOOL_CHOICES:
+        translated = {"type": _TOOL_CHOICES[choice]}
+    elif isinstance(choice, dict) and _function(choice).get("name"):
+        translated = {"type": "tool", "name": _function(choice)["name"]}
+    if raw.get("parallel_tool_calls") is False and translated.get("type") != "none":
+        translated = {"type": "auto", **translated, "disable_parallel_tool_use": True}
+    if translated:
+        body["tool_choice"] = translated
+
+
+def _think(raw: JSON, body: JSON) -> None:
+    budget = _BUDGETS.get(string(raw.get("reasoning_effort")))
+    most = body["max_tokens"]
+    if budget is None or not isinstance(most, int) or most <= _LEAST_BUDGET:
+        return
+    body["thinking"] = {"type": "enabled", "budget_tokens": min(budget, most - 1)}
+    # With thinking on, Anthropic's API takes no sampling temperature but its own.
+    body.pop("temperature", None)

@@ -1,0 +1,88 @@
+"""The body that a tier gets for a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from anvil_ctl.router.dialects import to_anthropic, to_openai
+from anvil_ctl.router.dialects.call import JSON, BadRequestError, Call, Dialect
+
+_PRIVATE = frozenset({"signals", "modality", "voice"})
+# What could identify a person or make a metered provider keep the conversation.
+_WITHHELD = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key"})
+
+
+def _keys(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
+_KNOWN = {
+    Dialect.OPENAI: _keys(
+        "model messages stream stream_options max_tokens max_completion_tokens temperature top_p "
+        "stop n tools tool_choice parallel_tool_calls response_format seed logit_bias logprobs "
+        "top_logprobs presence_penalty frequency_penalty reasoning_effort service_tier modalities "
+        "audio prediction verbosity web_search_options functions function_call"
+    ),
+    Dialect.ANTHROPIC: _keys(
+        "model messages system stream max_tokens temperature top_p top_k stop_sequences tools "
+        "tool_choice thinking service_tier container context_management mcp_servers "
+        "output_config output_format cache_control"
+    ),
+}
+_MAX_TOKENS = 4096
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What of a tier decides the body. `model` None forwards the caller's."""
+
+    dialect: Dialect
+    model: str | None
+    local: bool
+    max_output_tokens: int | None = None
+    extra_body: JSON | None = None
+    extra_body_defaults: JSON | None = None
+
+
+def build(call: Call, target: Target, *, stream: bool) -> bytes:
+    """The body to send, asking for a stream or not. Raises BadRequestError where it can't be."""
+    body = _same(call, target) if call.dialect is target.dialect else _other(call, target)
+    body["model"] = target.model or call.model
+    body["stream"] = stream
+    if stream and target.dialect is Dialect.OPENAI:
+        options = body.get("stream_options")
+        kept = options if isinstance(options, dict) else {}
+        body["stream_options"] = {**kept, "include_usage": True}
+    else:
+        body.pop("stream_options", None)
+    _merge(body, target.extra_body_defaults or {}, hard=False)
+    _merge(body, target.extra_body or {}, hard=True)
+    return msgspec.json.encode(body)
+
+
+def _same(call: Call, target: Target) -> JSON:
+    if target.local:
+        return {key: value for key, value in call.raw.items() if key not in _PRIVATE}
+    known = _KNOWN[target.dialect] - _WITHHELD
+    return {key: value for key, value in call.raw.items() if key in known}
+
+
+def _other(call: Call, target: Target) -> JSON:
+    if target.dialect is Dialect.OPENAI:
+        return to_openai.translate(call.raw, thinking_template=target.local)
+    if call.raw.get("n") not in (None, 1):
+        raise BadRequestError("n: only one choice is supported")
+    most = target.max_output_tokens or _MAX_TOKENS
+    return to_anthropic.translate(call.raw, max_tokens=most)
+
+
+def _merge(body: JSON, extra: Mapping[str, object], *, hard: bool) -> None:
+    """Lay `extra` over (hard) or under (soft) the body, going one level into objects, so that a
+    caller's key survives beside a pinned one."""
+    for key, value in extra.items():
+        present = body.get(key)
+        if isinstance(value, dict) and isinstance(present, dict):
+            body[key] = {**present, **value} if hard else {**value, **present}
+        elif hard or key not in body:
+            body[key] = value

@@ -1,0 +1,110 @@
+"""Which tiers may serve a request, in order. Pure: a name and a configuration in, a choice out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.upstream.failure import Action, Failure
+
+_PREFIXES = ("anvil/", "anvil:")
+DEFAULT_PRESET = "chat"
+
+
+class Source(StrEnum):
+    """How the request's model name was understood."""
+
+    PRESET = "declared-preset"
+    PINNED = "pinned"
+    INFERRED = "inferred"
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The candidates, best first. A pinned choice has no substitutes."""
+
+    source: Source
+    preset: str | None
+    candidates: tuple[Tier, ...]
+
+
+def resolve(config: Config, model: object) -> Choice:
+    """Understand a model name:
+
+    1. a preset gives its tiers in its order;
+    2. a tier's id gives that tier alone;
+    3. a served model's name gives the tiers that serve it;
+    4. anything else gives the preset `chat`, or the first preset, or the first tier.
+    """
+    name = normalise(model)
+    for preset in config.presets:  # 1
+        if normalise(preset) == name:
+            return _preset(config, preset, Source.PRESET)
+    for tier in config.tiers:  # 2
+        if normalise(tier.id) == name:
+            return Choice(Source.PINNED, None, (tier,))
+    serving = tuple(tier for tier in config.tiers if tier.model and normalise(tier.model) == name)
+    if serving:  # 3
+        return Choice(Source.PINNED, None, serving)
+    fallback = next((p for p in config.presets if normalise(p) == DEFAULT_PRESET), None)
+    fallback = fallback or next(iter(config.presets), None)
+    if fallback is not None:  # 4
+        return _preset(config, fallback, Source.INFERRED)
+    return Choice(Source.INFERRED, None, config.tiers[:1])
+
+
+def normalise(model: object) -> str:
+    """A model name in the form that names are compared in."""
+    name = model.strip().lower() if isinstance(model, str) else ""
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return name.removeprefix(prefix).strip()
+    return name
+
+
+def _preset(config: Config, preset: str, source: Source) -> Choice:
+    candidates = tuple(config.tier(tier_id) for tier_id in config.presets[preset])
+    return Choice(source, preset, candidates)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The answer when no candidate served."""
+
+    status: int
+    kind: str
+    message: str
+    retry_after_s: int | None = None
+
+
+Failed = tuple[Tier, Failure]
+
+
+def worth_trying(tier: Tier, failed: Sequence[Failed]) -> bool:
+    """Whether what went wrong so far could go right at this tier."""
+    for other, failure in failed:
+        if failure.action is Action.LARGER and tier.context_limit <= other.context_limit:
+            return False
+        alike = tier.dialect is other.dialect and tier.engine == other.engine
+        if failure.action is Action.STOP and alike:
+            return False
+    return True
+
+
+def refusal(failed: Sequence[Failed], exhaustion_status: int) -> Refusal:
+    """What the client is told once every candidate has failed or was skipped."""
+    actions = [failure.action for _tier, failure in failed]
+    if Action.STOP in actions:
+        return Refusal(400, "invalid_request_error", "The engine refused the request as invalid.")
+    if actions and all(action is Action.LARGER for action in actions):
+        return Refusal(
+            413, "payload_too_large", "The request does not fit the model's context window."
+        )
+    waits = [f.retry_after_s for _tier, f in failed if f.retry_after_s is not None]
+    return Refusal(
+        exhaustion_status,
+        "service_unavailable",
+        "No model can serve the request now.",
+        max(waits, default=None),
+    )

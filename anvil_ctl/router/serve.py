@@ -1,0 +1,79 @@
+"""The router as a process: reads its file and its secrets, builds everything, listens."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from pathlib import Path
+
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.router import config as configs
+from anvil_ctl.router.app import Router, envelope
+from anvil_ctl.router.config import Config
+from anvil_ctl.serving import logs, process
+from anvil_ctl.serving.access import log_access
+from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
+from anvil_ctl.serving.auth import Auth, token_from_env
+from anvil_ctl.serving.hold import Hold
+from anvil_ctl.serving.http import Server
+from anvil_ctl.serving.message import Limits
+from anvil_ctl.serving.process import Listener, Running
+from anvil_ctl.upstream.client import Pool
+
+log = logging.getLogger(__name__)
+
+_MAX_CONCURRENCY = 64
+
+
+def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -> int:
+    """Serve until told to stop; returns the exit code. Raises AnvilError before it listens."""
+    logs.set_up()
+    loaded = _load(config)
+    auth = Auth(token_from_env(loaded.auth_env) if loaded.auth_env else None)
+    admin_token = os.environ.get(ADMIN_TOKEN_ENV, "").strip()
+    limits = _limits(loaded)
+    most = _int_env("ANVIL_MAX_CONCURRENCY") or loaded.max_concurrency or _MAX_CONCURRENCY
+
+    async def build() -> Running:
+        pool, hold = Pool(), Hold()
+        load = functools.partial(_load, config)
+        router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
+        data = Server(router.app(auth), limits=limits, envelope=envelope, finished=log_access)
+        listeners = [Listener("router", data, host, port, guarded=auth.on)]
+        if admin_token:
+            app = Admin(router, hold).app(admin_token)
+            server = Server(app, finished=log_access)
+            listeners.append(Listener("router admin", server, admin_host, admin_port))
+        else:
+            log.warning("no admin API: %s is unset", ADMIN_TOKEN_ENV)
+        return Running(listeners, close=pool.close, reload=router.reload)
+
+    return process.run(build)
+
+
+def _load(path: Path) -> Config:
+    config = configs.load(path)
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    return config
+
+
+def _limits(config: Config) -> Limits:
+    default = Limits()
+    return Limits(
+        max_body=_int_env("ANVIL_MAX_BODY_BYTES") or config.max_body or default.max_body,
+        idle_s=config.idle_s or default.idle_s,
+        read_s=config.read_s or default.read_s,
+    )
+
+
+def _int_env(name: str) -> int | None:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise ConfigError(
+            f"{name} = {value!r}: it must be a whole number above 0", hint=f"unset {name}"
+        )
+    return int(value)
