@@ -297,10 +297,11 @@ class Project:
             )
         )
 
-    def up_and_wait(self, timeout_s: int) -> None:
-        """Start the whole project and wait until every service is healthy."""
+    def up_and_wait(self, timeout_s: int, services: Sequence[str] = ()) -> None:
+        """Start these services, or the whole project, and wait until all are healthy."""
         self._call(
             lambda: self.client.compose.up(
+                list(services) or None,
                 detach=True,
                 quiet=True,
                 remove_orphans=True,

@@ -40,6 +40,8 @@ class EngineFile(BaseModel):
     health_path: str = Field(pattern=r"^/")
     models_path: str = Field(pattern=r"^/")
     stop_grace_s: int = Field(gt=0)
+    # uid:gid in the container; absent for an image that has to run as its own user.
+    user: str | None = None
     healthcheck: list[str]
     args: list[list[str]]
     images: dict[str, EngineImage] = Field(min_length=1)

@@ -28,6 +28,7 @@ class Service:
     entrypoint: list[str]
     command: list[str]
     environment: dict[str, str]
+    user: str | None
     publish: str
     gpu_uuid: str | None
     healthcheck: list[str]
@@ -187,6 +188,7 @@ class Renderer:
             entrypoint=list(image.entrypoint),
             command=command,
             environment=pinned,
+            user=engine.file.user,
             # Loopback only: for the operator's probes. Clients go through the router.
             publish=f"127.0.0.1:{tier.port}:{engine.file.port}",
             gpu_uuid=gpu,

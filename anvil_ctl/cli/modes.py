@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,7 @@ from anvil_ctl.cli.opened import installation
 
 if TYPE_CHECKING:
     from anvil_ctl.config import Mode
-    from anvil_ctl.lifecycle.plan import Plan
     from anvil_ctl.lifecycle.transition import Outcome, Transition
-
-    Refuse = Callable[[Plan], None]
 
 DrainTimeout = Annotated[
     float, typer.Option("--drain-timeout", min=0, help="Seconds to wait for running answers.")
@@ -43,13 +39,11 @@ def up(
     dry_run: DryRun = False,
 ) -> None:
     """Start a mode, or bring it back to its definition. A no-op where all is as defined."""
-    from anvil_ctl.lifecycle.transition import refuse_other_mode
-
     transition, target = _prepare(mode, drain_timeout, force_drain)
     if dry_run:
         _show_plan(transition, target, as_json=False)
         return
-    _carry_out(transition, "up", target, refuse_other_mode)
+    _carry_out(transition, "up", target)
 
 
 def switch(
@@ -63,7 +57,7 @@ def switch(
     if dry_run:
         _show_plan(transition, target, as_json=False)
         return
-    _carry_out(transition, "switch", target, lambda _plan: None)
+    _carry_out(transition, "switch", target)
 
 
 def recover() -> None:
@@ -79,7 +73,7 @@ def recover() -> None:
         _stop(transition)
     else:
         target = known(found.target, "the journal")
-        _carry_out(transition, "recover", target, lambda _plan: None)
+        _carry_out(transition, "recover", target)
 
 
 def plan(
@@ -109,27 +103,22 @@ def _prepare(mode: str | None, drain_timeout: float, force_drain: bool) -> tuple
     import os
 
     from anvil_ctl.config import modes
-    from anvil_ctl.lifecycle.transition import Options, Transition
+    from anvil_ctl.lifecycle.transition import Transition
+    from anvil_ctl.lifecycle.world import Options, RealWorld
 
     site, docker = installation()
     target = modes.resolve(mode, os.environ, site.config)
-    return Transition(site, docker, Options(drain_timeout, force_drain)), target
+    world = RealWorld(site, docker, Options(drain_timeout, force_drain))
+    return Transition(site, world), target
 
 
-def _carry_out(transition: Transition, verb: str, target: Mode, refuse: Refuse) -> None:
-    from anvil_ctl.doctor import gates
-
-    def check(plan: Plan) -> None:
-        refuse(plan)
-        gates.check(transition.site, transition.docker, target)
-
+def _carry_out(transition: Transition, verb: str, target: Mode) -> None:
     with console.progress() as report:
-        outcome = replace(transition, report=report).run(verb, target, check)
+        outcome = replace(transition, report=report).run(verb, target)
     _summarise(outcome, target)
 
 
 def _stop(transition: Transition) -> None:
-
     with console.progress() as report:
         outcome = replace(transition, report=report).stop()
     if outcome.phases:
@@ -139,7 +128,6 @@ def _stop(transition: Transition) -> None:
 
 
 def _show_plan(transition: Transition, target: Mode, as_json: bool) -> None:
-
     found = transition.preview(target)
     if as_json:
         console.say_json(asdict(found))
@@ -148,7 +136,6 @@ def _show_plan(transition: Transition, target: Mode, as_json: bool) -> None:
 
 
 def _summarise(outcome: Outcome, now: str) -> None:
-
     if not outcome.phases:
         console.say(str(outcome.plan))
         return

@@ -1,0 +1,51 @@
+"""Definitions that tests start from, and a Renderer for them with fixed image tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anvil_ctl import config, engines
+from anvil_ctl.config import Config
+from anvil_ctl.paths import bundle
+from anvil_ctl.renderer import Renderer, environment
+
+IMAGES = {
+    "control": "anvil/control:test",
+    "guard": "anvil/guard:test",
+    "llamacpp-cpu": "anvil/llamacpp-cpu:test",
+}
+
+
+def cpu_text() -> str:
+    """The definition that `init` writes for the site `cpu`."""
+    template = bundle() / "templates" / "sites" / "cpu.toml.j2"
+    return (
+        environment()
+        .from_string(template.read_text(encoding="utf-8"))
+        .render(
+            project="anvil",
+            port=8000,
+            engine_port=30000,
+            models_volume="fakoli-models",
+            starter="gguf/starter.gguf",
+        )
+    )
+
+
+def cpu() -> Config:
+    return parse(cpu_text())
+
+
+def parse(text: str) -> Config:
+    return config.parse(text, Path("anvil.toml"))
+
+
+def renderer(definition: Config) -> Renderer:
+    data = bundle()
+    files = [*(data / "templates").glob("*.j2"), data / "compose" / "control.yaml"]
+    return Renderer(
+        config=definition,
+        engines=engines.load_all(data / "engines"),
+        images=IMAGES,
+        templates={each.name: each.read_text(encoding="utf-8") for each in files},
+    )

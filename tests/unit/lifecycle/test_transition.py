@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from anvil_ctl.config import Mode
+from anvil_ctl.errors import AnvilError, BusyError, GateError, NotRestoredError
+from anvil_ctl.lifecycle.former import Former
+from anvil_ctl.lifecycle.journal import Journal, interrupted, lock
+from anvil_ctl.lifecycle.observe import Snapshot, goal
+from anvil_ctl.lifecycle.plan import Act, Observed, Op, TierState
+from anvil_ctl.lifecycle.transition import Transition
+from anvil_ctl.paths import Home
+from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.site import Site
+from tests.unit.definitions import cpu, renderer
+
+NOTHING = Observed({}, None, None, None, None)
+
+
+@dataclass
+class FakeWorld:
+    """A machine in memory: acts change what is observed, and one act can be told to fail."""
+
+    site: Site
+    observed: Observed = NOTHING
+    fail_at: Op | None = None
+    fail_restoring: bool = False
+    refuse: str = ""
+    done: list[str] = field(default_factory=list)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot((), None, None, self.observed)
+
+    def control_hash(self) -> str:
+        return "c1"
+
+    def check_gates(self, target: Mode) -> None:
+        if self.refuse:
+            raise GateError(self.refuse)
+
+    def effects(self, files: ModeFiles | None) -> FakeEffects:
+        return FakeEffects(self, files)
+
+    def former(self, found: Snapshot) -> Former | None:
+        mode = found.observed.router_mode
+        if mode is None:
+            return None
+        return Former("agentic" if mode == "agentic" else "flexibility", "", "", "", (), 1)
+
+    def reinstate(self, former: Former, failed: Mode) -> None:
+        self.done.append(f"reinstate {former.mode}")
+        if self.fail_restoring:
+            raise AnvilError("no space left on device")
+        self.observed = live(self.site, former.mode)
+
+    def readmit(self) -> None:
+        self.done.append("readmit")
+
+    def keep_logs(self, mode: Mode) -> None:
+        self.done.append(f"keep logs of {mode}")
+
+
+@dataclass
+class FakeEffects:
+    world: FakeWorld
+    files: ModeFiles | None
+
+    def perform(self, act: Act) -> None:
+        self.world.done.append(f"{act.op} {act.target}")
+        if act.op is self.world.fail_at:
+            raise AnvilError(f"{act.op} failed")
+        if act.op is Op.DOWN:
+            kept = {k: v for k, v in self.world.observed.tiers.items() if k != act.target}
+            self.world.observed = replace(self.world.observed, tiers=kept)
+        if act.op is Op.RELEASE and self.files:
+            self.world.observed = live(self.world.site, self.files.mode)
+
+
+def live(site: Site, mode: Mode) -> Observed:
+    wanted = goal(site, site.renderer.mode(mode), "c1")
+    tiers = {tier.id: TierState("running", tier.config_hash) for tier in wanted.tiers}
+    return Observed({mode: tiers}, "c1", wanted.router_hash, wanted.registry_hash, mode, True)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(Home(tmp_path / "anvil"), cpu(), {}, renderer(cpu()), {})
+
+
+def outcomes(site: Site) -> list[str]:
+    """The outcome of each finished journal, oldest first."""
+    found = sorted((site.home.journal / "history").glob("*.json"))
+    return [json.loads(each.read_text(encoding="utf-8"))["outcome"] for each in found]
+
+
+def test_a_switch_ends_with_the_other_mode_live_and_its_phases_timed(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+
+    outcome = Transition(site, world).run("switch", "flexibility")
+
+    assert world.observed.router_mode == "flexibility"
+    assert [phase.act for phase in outcome.phases] == list(outcome.plan.acts)
+    assert outcomes(site) == ["complete"]
+
+
+def test_what_already_runs_is_left_alone(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), refuse="gates are not even asked")
+
+    assert Transition(site, world).run("up", "agentic").phases == ()
+    assert world.done == []
+
+
+def test_up_never_ends_the_mode_that_is_live(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+
+    with pytest.raises(GateError) as raised:
+        Transition(site, world).run("up", "flexibility")
+
+    assert raised.value.hint == "anvil-ctl switch flexibility"
+    assert world.done == []
+
+
+def test_a_gate_that_refuses_leaves_everything_as_it_was(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), refuse="no image")
+
+    with pytest.raises(GateError, match="no image"):
+        Transition(site, world).run("switch", "flexibility")
+
+    assert world.done == []
+    assert interrupted(site.home.journal) is None
+
+
+@pytest.mark.parametrize("op", [Op.RETIRE, Op.DOWN, Op.INSTALL, Op.UP, Op.CANARY, Op.ROUTER])
+def test_a_failure_after_the_hold_brings_the_old_mode_back(site: Site, op: Op) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=op)
+
+    with pytest.raises(AnvilError, match=f"{op} failed") as raised:
+        Transition(site, world).run("switch", "flexibility")
+
+    assert raised.value.exit_code == 1
+    assert world.observed.router_mode == "agentic"
+    assert world.done[-2:] == ["keep logs of flexibility", "reinstate agentic"]
+    assert outcomes(site) == ["rolled_back"]
+
+
+def test_a_drain_that_takes_too_long_only_readmits(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.DRAIN)
+
+    with pytest.raises(AnvilError):
+        Transition(site, world).run("switch", "flexibility")
+
+    assert world.done[-1] == "readmit"
+    assert not [each for each in world.done if each.startswith(("down", "reinstate"))]
+
+
+def test_a_first_start_that_fails_leaves_nothing_behind(site: Site) -> None:
+    world = FakeWorld(site, fail_at=Op.READY)
+
+    with pytest.raises(AnvilError, match="ready failed"):
+        Transition(site, world).run("up", "agentic")
+
+    assert world.done[-2:] == ["down agentic", "stop router, multiplexer, guard"]
+
+
+def test_a_rollback_that_fails_too_says_both_errors_the_first_one_first(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.UP, fail_restoring=True)
+
+    with pytest.raises(NotRestoredError) as raised:
+        Transition(site, world).run("switch", "flexibility")
+
+    assert raised.value.exit_code == 5
+    assert raised.value.message.index("up failed") < raised.value.message.index("no space left")
+    assert outcomes(site) == ["failed"]
+
+
+def test_after_a_killed_command_only_recover_goes_on(site: Site) -> None:
+    Journal(site.home.journal, ["agentic"], "flexibility").write()
+    world = FakeWorld(site, live(site, "agentic"))
+
+    with pytest.raises(BusyError) as raised:
+        Transition(site, world).run("switch", "flexibility")
+    assert raised.value.hint == "anvil-ctl recover"
+
+    Transition(site, world).run("recover", "flexibility")
+    assert world.observed.router_mode == "flexibility"
+    assert outcomes(site) == ["superseded", "complete"]
+
+
+def test_two_commands_cannot_change_the_stack_at_once(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+
+    with lock(site.home.journal, "switch"), pytest.raises(BusyError, match="anvil-ctl switch"):
+        Transition(site, world).run("switch", "flexibility")
+
+    assert world.done == []
+
+
+def test_down_stops_modes_and_control_and_is_a_no_op_the_second_time(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+
+    Transition(site, world).stop()
+    assert world.done[-2:] == ["down agentic", "stop router, multiplexer, guard"]
+
+    world.observed = NOTHING
+    assert Transition(site, world).stop().phases == ()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from anvil_ctl.config import MODES, Mode
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.renderer import Renderer, environment
+from tests.unit.definitions import cpu, cpu_text, parse, renderer
+
+GOLDEN = Path(__file__).parent / "golden"
+UUID = "GPU-d0f446cf-1771-414c-e116-a39138798a8c"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_cpu_site_renders_as_recorded(mode: Mode) -> None:
+    files = renderer(cpu()).mode(mode)
+    text = "\n----------\n".join([files.compose, files.router, files.registry])
+    path = GOLDEN / f"cpu-{mode}.txt"
+
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_rendering_twice_gives_the_same_bytes() -> None:
+    assert renderer(cpu()).mode("agentic") == renderer(cpu()).mode("agentic")
+
+
+def test_a_changed_tier_changes_its_own_hash_and_no_other() -> None:
+    before = renderer(cpu()).mode("flexibility").config_hashes
+    after = renderer(parse(cpu_text().replace("slots = 4", "slots = 3"))).mode("flexibility")
+
+    assert before["quick"] != after.config_hashes["quick"]
+    assert before["long"] == after.config_hashes["long"]
+
+
+def test_a_flag_that_the_pinned_version_lacks_is_refused() -> None:
+    text = cpu_text().replace("slots = 2", 'slots = 2\nextra_args = ["--radix-cache", "-1"]')
+
+    with pytest.raises(
+        ConfigError, match="tier starter: llamacpp b11669 has no flag --radix-cache"
+    ):
+        renderer(parse(text)).mode("agentic")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('engine = "llamacpp"', 'engine = "llama"', "engine 'llama' is not one of: llamacpp"),
+        ('image = "cpu"', 'image = "cuda"', "llamacpp has no image 'cuda'; it has: cpu"),
+        ('device = "cpu"', f'device = "nvidia"\ngpu_uuid = "{UUID}"', "image 'cpu' runs on cpu, but role 'cpu' is nvidia"),
+    ],
+)  # fmt: skip
+def test_a_tier_that_its_engine_cannot_run_is_refused(before: str, after: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        renderer(parse(cpu_text().replace(before, after, 1))).mode("agentic")
+
+
+def test_a_gpu_role_is_pinned_by_uuid_twice() -> None:
+    """By reservation for native Linux, by environment for WSL2, where reservations hide nothing."""
+    compose = with_gpu().mode("agentic").compose
+
+    assert f'device_ids: ["{UUID}"]' in compose
+    assert f'"CUDA_VISIBLE_DEVICES": "{UUID}"' in compose
+    assert '"CUDA_DEVICE_ORDER": "PCI_BUS_ID"' in compose
+
+
+def with_gpu() -> Renderer:
+    text = cpu_text().replace('device = "cpu"', f'device = "nvidia"\ngpu_uuid = "{UUID}"')
+    found = renderer(parse(text))
+    engine = found.engines["llamacpp"]
+    image = engine.file.images["cpu"].model_copy(update={"device": "nvidia"})
+    file = engine.file.model_copy(update={"images": {"cpu": image}})
+    changed = type(engine)(file, engine.flags)
+    return Renderer(found.config, {"llamacpp": changed}, found.images, found.templates)
+
+
+def test_values_reach_compose_quoted_with_dollars_doubled() -> None:
+    q = environment().filters["q"]
+
+    assert q("on") == '"on"'
+    assert q('a"b$c') == '"a\\"b$$c"'
+    assert q(["0123", True]) == '["0123", true]'
+
+
+def test_an_undefined_name_in_a_template_is_an_error() -> None:
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        environment().from_string("{{ nothing }}").render()
+
+
+def test_every_value_in_the_compose_template_is_quoted() -> None:
+    template = renderer(cpu()).templates["mode.compose.yaml.j2"]
+    body = template.split("name:", 1)[1]
+
+    bare = [part.split("}}")[0].strip() for part in body.split("{{")[1:]]
+
+    assert bare
+    assert [each for each in bare if not each.endswith("| q")] == []
+
+
+def test_the_guards_list_has_the_swapped_containers_of_every_mode_and_no_other() -> None:
+    assert renderer(cpu()).guard_list() == "anvil-flexibility-long-1\nanvil-flexibility-quick-1\n"
+
+
+def test_the_router_and_the_multiplexer_are_told_the_same_names() -> None:
+    files = renderer(cpu()).mode("flexibility")
+    tiers = tomllib.loads(files.router)["router"]["tiers"]
+    models = json.loads(files.registry)["models"]
+
+    assert [tier["model"] for tier in tiers] == [model["name"] for model in models]
+    assert {tier["swap_group"] for tier in tiers} == {"cpu"}
+
+
+def test_a_new_token_or_another_guard_list_is_another_control_project() -> None:
+    first = renderer(cpu())
+    other = renderer(
+        parse(cpu_text().replace('id = "long"', 'id = "far"').replace('["long"]', '["far"]'))
+    )
+
+    hashes = {
+        first.control("/r", "/s", 1, "token").hash,
+        first.control("/r", "/s", 1, "other token").hash,
+        other.control("/r", "/s", 1, "token").hash,
+    }
+
+    assert len(hashes) == 3
+    assert "token" not in first.control("/r", "/s", 1, "token").env
