@@ -75,9 +75,22 @@ confirm() {
 apt_install() {
     confirm "$2" "install $1 with apt-get"
     step "apt-get update" 5 apt-get update -q
-    # Word splitting is wanted: several packages in one argument.
-    step "apt-get install $1" "$3" env DEBIAN_FRONTEND=noninteractive \
+    apt_get "$1" "$3"
+}
+
+# apt_get PACKAGES SECONDS. Word splitting is wanted: several packages in one argument.
+apt_get() {
+    step "apt-get install $1" "$2" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qy --no-install-recommends $1
+}
+
+# Debian 13 has the docker command in a package of its own, earlier ones in docker.io itself.
+install_engine() {
+    confirm "No Docker Engine is installed" "install docker.io with apt-get"
+    step "apt-get update" 5 apt-get update -q
+    packages="docker.io ca-certificates"
+    if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
+    apt_get "$packages" 40
 }
 
 engine_answers() {
