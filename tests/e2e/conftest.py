@@ -1,0 +1,74 @@
+"""One stack for the whole run: brought up from nothing, torn down at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+
+from tests.e2e.stack import Stack, containers, docker, new_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Live in agentic mode when it is handed out for the first time."""
+    found = new_stack(tmp_path_factory.mktemp("stack"))
+    try:
+        found.run(
+            "init",
+            *("--project", found.project),
+            *("--port", str(found.port)),
+            *("--engine-port", str(found.engine_port)),
+            *("--volume", found.volume),
+        )
+        found.run("images", "build")
+        found.run("pull", "starter")
+        found.run("up", "--mode", "agentic")
+        yield found
+    finally:
+        for name in containers(found.project):
+            docker("rm", "--force", name)
+        for network in (found.project, f"{found.project}-guard"):
+            if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
+                docker("network", "rm", network)
+        if docker("volume", "ls", "--quiet", "--filter", f"name=^{found.volume}$").strip():
+            docker("volume", "rm", found.volume)
+
+
+@pytest.fixture
+def agentic(stack: Stack) -> Stack:
+    """The stack with agentic live, whatever the test before left."""
+    if stack.json("status")["mode"] != "agentic":
+        stack.run("switch", "agentic")
+    return stack
+
+
+@pytest.fixture
+def flexibility(stack: Stack) -> Stack:
+    """The stack with flexibility live."""
+    if stack.json("status")["mode"] != "flexibility":
+        stack.run("switch", "flexibility")
+    return stack
+
+
+@pytest.fixture
+def openai_client(stack: Stack) -> Iterator[openai.OpenAI]:
+    env = stack.connection()
+    with openai.OpenAI(
+        base_url=env["OPENAI_BASE_URL"], api_key=env["OPENAI_API_KEY"], max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def anthropic_client(stack: Stack) -> Iterator[anthropic.Anthropic]:
+    env = stack.connection()
+    with anthropic.Anthropic(
+        base_url=env["ANTHROPIC_BASE_URL"],
+        auth_token=env["ANTHROPIC_AUTH_TOKEN"],
+        api_key=None,
+        max_retries=0,
+    ) as client:
+        yield client

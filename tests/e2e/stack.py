@@ -1,0 +1,101 @@
+"""A real installation for tests: own folder, project, ports and volume, driven by the real CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ANVIL_CTL = Path(sys.executable).parent / "anvil-ctl"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One installation. `project` names its containers, networks and volume."""
+
+    home: Path
+    project: str
+    port: int
+    engine_port: int
+
+    @property
+    def volume(self) -> str:
+        return f"{self.project}-models"
+
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "ANVIL_HOME": str(self.home)}
+
+    def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end; the test fails with its output if it ends unlike expected."""
+        done = subprocess.run(
+            [ANVIL_CTL, *arguments],
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == expect, (
+            f"anvil-ctl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def connection(self) -> Mapping[str, str]:
+        """What `connect env` tells clients, read as a shell reads it."""
+        script = f'eval "$({ANVIL_CTL} connect env)"; env -0'
+        printed = subprocess.run(
+            ["bash", "-c", script], env=self.environ(), capture_output=True, text=True, check=True
+        ).stdout
+        pairs = (each.partition("=") for each in printed.split("\0") if each)
+        wanted = ("OPENAI_", "ANTHROPIC_")
+        return {name: value for name, _, value in pairs if name.startswith(wanted)}
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout
+
+
+def containers(project: str, *filters: str) -> list[str]:
+    """Names of an installation's containers, stopped ones too."""
+    wanted = [part for each in filters for part in ("--filter", each)]
+    label = ["--filter", f"label=dev.anvil.project={project}"]
+    return docker("ps", "--all", *label, *wanted, "--format", "{{.Names}}").split()
+
+
+def new_stack(folder: Path) -> Stack:
+    """An installation that meets no other: not the user's, not another test run's."""
+    project = f"anvil-test-{secrets.token_hex(3)}"
+    base = free_ports(8)
+    return Stack(folder / "home", project, base, base + 4)
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` consecutive ports that are free now."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = int(probe.getsockname()[1])
+        if first + count < 65000 and all(_free(first + each) for each in range(count)):
+            return first
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,191 @@
+"""The stack in agentic mode, with a real engine and the official clients."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.e2e.stack import Stack, containers, docker
+
+QUESTION = "What is the capital of France?"
+
+
+def test_an_openai_client_gets_an_answer(agentic: Stack, openai_client: openai.OpenAI) -> None:
+    answer = openai_client.chat.completions.with_raw_response.create(
+        model="chat", max_tokens=24, messages=[{"role": "user", "content": QUESTION}]
+    )
+
+    assert "Paris" in (answer.parse().choices[0].message.content or "")
+    assert answer.headers["x-anvil-tier"] == "starter"
+    assert answer.headers["x-anvil-mode"] == "agentic"
+    usage = answer.parse().usage
+    assert usage is not None
+    assert usage.completion_tokens > 0
+
+
+def test_an_anthropic_client_gets_an_answer_from_the_same_engine(
+    agentic: Stack, anthropic_client: anthropic.Anthropic
+) -> None:
+    answer = anthropic_client.messages.create(
+        model="chat", max_tokens=24, messages=[{"role": "user", "content": QUESTION}]
+    )
+
+    assert answer.content[0].type == "text"
+    assert "Paris" in answer.content[0].text
+    assert answer.usage.output_tokens > 0
+    assert answer.stop_reason in ("end_turn", "max_tokens")
+
+
+def test_an_openai_stream_arrives_while_it_is_made(
+    agentic: Stack, openai_client: openai.OpenAI
+) -> None:
+    started = time.monotonic()
+    first = None
+    text = ""
+    for chunk in openai_client.chat.completions.create(
+        model="chat",
+        max_tokens=200,
+        stream=True,
+        messages=[{"role": "user", "content": "Write a long story about a river."}],
+    ):
+        if chunk.choices and chunk.choices[0].delta.content:
+            first = first or time.monotonic()
+            text += chunk.choices[0].delta.content
+    total = time.monotonic() - started
+
+    assert len(text) > 200
+    assert first is not None
+    # Buffered, the first piece would come with the last.
+    assert first - started < total / 2
+
+
+def test_an_anthropic_stream_is_whole(
+    agentic: Stack, anthropic_client: anthropic.Anthropic
+) -> None:
+    with anthropic_client.messages.stream(
+        model="chat", max_tokens=40, messages=[{"role": "user", "content": QUESTION}]
+    ) as stream:
+        pieces = list(stream.text_stream)
+        final = stream.get_final_message()
+
+    assert len(pieces) > 3
+    assert final.content[0].type == "text"
+    assert "".join(pieces) == final.content[0].text
+    assert final.stop_reason is not None
+
+
+def test_no_token_no_answer(agentic: Stack) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{agentic.port}/v1/models")
+
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=5)
+
+    assert raised.value.code == 401
+    raised.value.close()
+
+
+def test_presets_are_the_models(agentic: Stack, openai_client: openai.OpenAI) -> None:
+    assert {"chat", "long-context"} <= {model.id for model in openai_client.models.list()}
+
+
+def test_status_names_the_mode_and_each_tier(agentic: Stack) -> None:
+    found = agentic.json("status")
+
+    assert found["mode"] == "agentic"
+    assert found["control"] == {
+        "router": "healthy",
+        "multiplexer": "healthy",
+        "guard": "healthy",
+    }
+    assert found["tiers"] == [
+        {
+            "id": "starter",
+            "engine": "llamacpp",
+            "model": "smollm2-135m",
+            "state": "ready",
+            "swap_group": None,
+            "resident": True,
+        }
+    ]
+
+
+def test_up_again_changes_nothing_and_is_quick(agentic: Stack) -> None:
+    before = containers(agentic.project)
+    started = time.monotonic()
+
+    done = agentic.run("up", "--mode", "agentic")
+
+    assert "nothing to do" in done.stdout
+    assert time.monotonic() - started < 15
+    assert containers(agentic.project) == before
+
+
+def test_up_does_not_end_another_mode(agentic: Stack) -> None:
+    done = agentic.run("up", "--mode", "flexibility", expect=3)
+
+    assert "anvil-ctl switch flexibility" in done.stderr
+
+
+def test_doctor_passes_and_lists_what_it_looked_at(agentic: Stack) -> None:
+    found = agentic.json("doctor")
+
+    assert found["ok"]
+    assert {each["id"] for each in found["checks"]} >= {"daemon", "compose", "image", "weights"}
+
+
+@pytest.mark.parametrize("service", ["router", "multiplexer", "guard"])
+def test_a_control_container_has_only_what_it_needs(agentic: Stack, service: str) -> None:
+    found = inspect(agentic, service)
+    host = found["HostConfig"]
+
+    assert found["Config"]["User"] == "65532:65532"
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+    assert found["State"]["Health"]["Status"] == "healthy"
+    has_socket = any("docker.sock" in mount["Source"] for mount in found["Mounts"])
+    assert has_socket == (service == "guard")
+
+
+def test_nothing_is_published_beyond_this_machine(agentic: Stack) -> None:
+    for name in containers(agentic.project):
+        found = json.loads(docker("inspect", name))[0]
+        bindings = found["HostConfig"]["PortBindings"] or {}
+        addresses = {each["HostIp"] for ports in bindings.values() for each in ports}
+        assert addresses <= {"127.0.0.1"}, name
+
+
+def test_the_guard_is_reached_by_the_multiplexer_alone(agentic: Stack) -> None:
+    networks = {
+        service: set(inspect(agentic, service)["NetworkSettings"]["Networks"])
+        for service in ("router", "multiplexer", "guard")
+    }
+
+    assert networks["guard"] == {f"{agentic.project}-guard"}
+    assert networks["guard"] <= networks["multiplexer"]
+    assert not networks["guard"] & networks["router"]
+
+
+def test_the_tokens_are_readable_by_their_owner_alone(agentic: Stack) -> None:
+    assert (agentic.home / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_logs_come_from_the_service_that_is_named(agentic: Stack) -> None:
+    assert "starter" in agentic.run("logs", "starter", "--tail", "5").stdout
+    assert "services: " in agentic.run("logs", "nothing-like-it", expect=2).stderr
+
+
+def inspect(stack: Stack, service: str) -> dict[str, Any]:
+    name = containers(stack.project, f"label=dev.anvil.control={service}")[0]
+    found: dict[str, Any] = json.loads(docker("inspect", name))[0]
+    return found

@@ -1,0 +1,144 @@
+"""Changing modes with clients at work, and with things going wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import openai
+import tomlkit
+
+from tests.e2e.load import Load
+from tests.e2e.stack import ANVIL_CTL, Stack, containers
+
+
+def test_switching_both_ways_under_load_fails_no_request(agentic: Stack) -> None:
+    with Load(agentic) as load:
+        there = agentic.run("switch", "flexibility")
+        assert agentic.json("status")["mode"] == "flexibility"
+        back = agentic.run("switch", "agentic")
+
+    print(there.stdout, back.stdout, f"longest wait {load.longest_s:.2f} s")
+    assert load.errors == []
+    assert load.streams > 0
+    assert set(load.tiers) == {"starter", "quick"}
+    assert {"hold", "drain", "down", "up", "canary", "release", "total"} <= {
+        line.split()[0] for line in there.stdout.splitlines() if line
+    }
+
+
+def test_a_stream_finishes_in_the_old_mode_and_a_late_request_is_answered_by_the_new(
+    agentic: Stack, openai_client: openai.OpenAI
+) -> None:
+    stream = openai_client.chat.completions.with_raw_response.create(
+        model="chat",
+        max_tokens=300,
+        stream=True,
+        messages=[{"role": "user", "content": "Write a long story about the sea."}],
+    )
+    chunks = iter(stream.parse())
+    next(chunks)
+    switching = threading.Thread(target=agentic.run, args=("switch", "flexibility"))
+    switching.start()
+    wait_until_held(agentic)
+
+    late: list[str] = []
+    waiting = threading.Thread(
+        target=lambda: late.append(
+            openai_client.chat.completions.with_raw_response.create(
+                model="chat", max_tokens=4, messages=[{"role": "user", "content": "Say hello."}]
+            ).headers["x-anvil-mode"]
+        )
+    )
+    waiting.start()
+    reasons = [each.choices[0].finish_reason for each in chunks if each.choices]
+    switching.join(timeout=120)
+    waiting.join(timeout=120)
+
+    assert stream.headers["x-anvil-mode"] == "agentic"
+    assert reasons[-1] in ("stop", "length")
+    assert late == ["flexibility"]
+
+
+def test_the_outgoing_mode_leaves_no_container(flexibility: Stack) -> None:
+    assert containers(flexibility.project, "label=dev.anvil.mode=agentic") == []
+
+
+def test_an_engine_that_does_not_start_brings_the_old_mode_back(
+    agentic: Stack, openai_client: openai.OpenAI
+) -> None:
+    with edited(agentic, "flexibility", extra_args=["--threads", "none"]):
+        done = agentic.run("switch", "flexibility", expect=1)
+
+    assert "canary" in done.stderr
+    assert agentic.json("status")["mode"] == "agentic"
+    answer = openai_client.chat.completions.create(
+        model="chat", max_tokens=4, messages=[{"role": "user", "content": "Say hello."}]
+    )
+    assert answer.choices[0].message.content
+    kept = agentic.home / "journal" / "logs" / f"{agentic.project}-flexibility-quick-1.log"
+    assert "threads" in kept.read_text(encoding="utf-8")
+
+
+def test_missing_weights_are_found_while_the_old_mode_serves(agentic: Stack) -> None:
+    before = containers(agentic.project)
+    with edited(agentic, "flexibility", model="gguf/absent.gguf"):
+        done = agentic.run("switch", "flexibility", expect=3)
+
+    assert "gguf/absent.gguf is not there" in done.stderr
+    assert "next: " in done.stderr
+    assert containers(agentic.project) == before
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(agentic: Stack) -> None:
+    before = containers(agentic.project)
+
+    printed = agentic.run("switch", "flexibility", "--dry-run").stdout
+
+    assert printed.startswith("plan: agentic -> flexibility")
+    assert printed == agentic.run("plan", "switch", "flexibility").stdout
+    assert containers(agentic.project) == before
+
+
+def test_a_killed_switch_is_finished_by_recover(agentic: Stack) -> None:
+    with subprocess.Popen(
+        [ANVIL_CTL, "switch", "flexibility"], env=agentic.environ(), stderr=subprocess.DEVNULL
+    ) as process:
+        wait_until_held(agentic)
+        process.send_signal(signal.SIGKILL)
+
+    refused = agentic.run("switch", "flexibility", expect=4)
+    assert "anvil-ctl recover" in refused.stderr
+    agentic.run("recover")
+    found = agentic.json("status")
+    assert (found["mode"], found["router_mode"], found["held"]) == (
+        "flexibility",
+        "flexibility",
+        False,
+    )
+
+
+def wait_until_held(stack: Stack) -> None:
+    """Until the router holds requests: asked of itself, again and again, for a bounded time."""
+    for _ in range(200):
+        if stack.json("status")["held"]:
+            return
+    raise AssertionError("the router never held requests")
+
+
+@contextlib.contextmanager
+def edited(stack: Stack, mode: str, **values: object) -> Iterator[None]:
+    """anvil.toml with these values in every tier of a mode, put back afterwards."""
+    path = stack.home / "anvil.toml"
+    before = path.read_text(encoding="utf-8")
+    definition = tomlkit.parse(before).unwrap()
+    for tier in definition["modes"][mode]["tiers"]:
+        tier.update(values)
+    path.write_text(tomlkit.dumps(definition), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")

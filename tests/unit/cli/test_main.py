@@ -1,0 +1,132 @@
+"""The command line as a user meets it: real processes, no Docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ANVIL_CTL = Path(sys.executable).parent / "anvil-ctl"
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ANVIL_CTL, *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def installed() -> Path:
+    assert run("init").returncode == 0
+    return Path(os.environ["ANVIL_HOME"])
+
+
+def test_init_writes_a_definition_and_tokens_that_only_the_user_can_read(installed: Path) -> None:
+    assert (installed / ".env").stat().st_mode & 0o777 == 0o600
+    assert installed.stat().st_mode & 0o777 == 0o700
+    assert "[modes.agentic]" in (installed / "anvil.toml").read_text(encoding="utf-8")
+
+
+def test_init_again_changes_nothing(installed: Path) -> None:
+    before = {path.name: path.read_bytes() for path in installed.iterdir() if path.is_file()}
+
+    done = run("init")
+
+    assert "left as it is" in done.stdout
+    assert before == {
+        path.name: path.read_bytes() for path in installed.iterdir() if path.is_file()
+    }
+
+
+def test_new_tokens_keep_what_else_is_in_the_file(installed: Path) -> None:
+    secrets = installed / ".env"
+    before = secrets.read_text(encoding="utf-8")
+    secrets.write_text(before + "HF_TOKEN='mine'\n", encoding="utf-8")
+
+    run("init", "--tokens")
+
+    after = secrets.read_text(encoding="utf-8")
+    assert "HF_TOKEN='mine'" in after
+    assert not set(before.splitlines()[1:]) & set(after.splitlines())
+
+
+def test_secrets_that_others_can_read_are_refused(installed: Path) -> None:
+    (installed / ".env").chmod(0o644)
+
+    done = run("connect", "env")
+
+    assert done.returncode == 2
+    assert "next: chmod 600" in done.stderr
+
+
+def test_connect_env_is_for_a_shell_and_for_programs(installed: Path) -> None:
+    said = json.loads(run("connect", "env", "--json").stdout)
+
+    assert said["OPENAI_BASE_URL"] == "http://127.0.0.1:8000/v1"
+    assert said["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8000"
+    assert f"export OPENAI_API_KEY={said['OPENAI_API_KEY']}" in run("connect", "env").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("status",), 2, "anvil.toml does not exist"),
+        (("init", "--site", "moon"), 2, "--site: 'moon' is not a site; sites: cpu"),
+        (("switch",), 2, "Missing argument"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(
+    arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = run(*arguments)
+
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (("switch", "agent"), {}, "--mode: 'agent' is not a mode"),
+        (("up",), {"ANVIL_MODE": "fast"}, "ANVIL_MODE: 'fast' is not a mode"),
+        (("plan", "dance", "agentic"), {}, "'dance' has no plan; verbs: switch, up"),
+        (("pull", "everything"), {}, "what can be pulled: starter"),
+    ],
+)
+def test_a_wrong_name_says_what_there_is(
+    installed: Path, arguments: tuple[str, ...], environ: dict[str, str], said: str
+) -> None:
+    done = run(*arguments, **environ)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_without_docker_the_exit_code_says_so(installed: Path, tmp_path: Path) -> None:
+    done = run("status", PATH=str(tmp_path))
+
+    assert done.returncode == 127
+    assert "there is no docker command on PATH" in done.stderr
+
+
+def test_a_daemon_that_does_not_answer_is_not_read_as_nothing_live(installed: Path) -> None:
+    done = run("status", DOCKER_HOST="unix:///nonexistent.sock")
+
+    assert done.returncode == 1
+    assert "next: " in done.stderr or "Cannot connect" in done.stderr
+
+
+def test_progress_goes_to_stderr_and_colours_to_terminals_only(installed: Path) -> None:
+    done = run("connect", "env", "--json", FORCE_COLOR="")
+
+    assert "\x1b[" not in done.stdout + done.stderr
