@@ -88,7 +88,7 @@ apt_get() {
 install_engine() {
     confirm "No Docker Engine is installed" "install docker.io with apt-get"
     step "apt-get update" 5 apt-get update -q
-    packages="docker.io ca-certificates"
+    packages="docker.io ca-certificates apparmor"
     if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
     apt_get "$packages" 40
 }

@@ -100,7 +100,7 @@ def gather(repository: Path, environ: Mapping[str, str], *, download: bool) -> F
         compose=_run(["docker", "compose", "version", "--short"]) if docker else None,
         disks=tuple(_disks(places)),
         # A site that exists has ports of its own, which `anvil-ctl doctor` knows.
-        taken_ports=() if (home / "anvil.toml").exists() else _taken(PORTS),
+        taken_ports=() if (home / "anvil.toml").exists() else taken(PORTS),
         own_ports=_own_ports() if running else frozenset(),
         index=_ask_index(repository) if download and venv else None,
     )
@@ -158,7 +158,8 @@ def _disks(places: Iterable[tuple[Path, int]]) -> Iterable[Disk]:
     return found.values()
 
 
-def _taken(ports: Iterable[int]) -> tuple[int, ...]:
+def taken(ports: Iterable[int]) -> tuple[int, ...]:
+    """Those of the ports that another program listens on."""
     return tuple(port for port in ports if _is_taken(port))
 
 
