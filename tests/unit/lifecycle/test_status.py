@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anvil_ctl.docker import Container
+from anvil_ctl.lifecycle.observe import Snapshot
+from anvil_ctl.lifecycle.plan import Observed, TierState
+from anvil_ctl.lifecycle.status import status
+from anvil_ctl.paths import Home
+from anvil_ctl.site import Site
+from tests.unit.definitions import cpu, renderer
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(Home(tmp_path), cpu(), {}, renderer(cpu()), {})
+
+
+def control(name: str) -> Container:
+    return Container(f"anvil-{name}-1", "i", "running", "healthy", 0, {"dev.anvil.control": name})
+
+
+def engine(mode: str, tier: str, state: str, health: str | None) -> Container:
+    labels = {"dev.anvil.mode": mode, "dev.anvil.tier": tier}
+    return Container(f"anvil-{mode}-{tier}-1", "i", state, health, 0, labels)
+
+
+CONTROL = tuple(control(name) for name in ("router", "multiplexer", "guard"))
+FLEXIBILITY = (
+    engine("flexibility", "quick", "running", "starting"),
+    engine("flexibility", "long", "exited", "unhealthy"),
+)
+
+
+def observed(router_mode: str | None, **modes: str) -> Observed:
+    tiers = {mode: {"x": TierState("running", "h")} for mode in modes}
+    return Observed(tiers, "c", "r", "g", router_mode, True)  # type: ignore[arg-type]
+
+
+def test_a_live_mode_shows_each_tier_and_who_is_resident(site: Site) -> None:
+    found = Snapshot(
+        (*CONTROL, *FLEXIBILITY), {"held": True}, {}, observed("flexibility", flexibility="")
+    )
+
+    said = status(site, found)
+
+    assert (said.mode, said.held, said.healthy) == ("flexibility", True, True)
+    rows = [(tier.id, tier.state, tier.swap_group, tier.resident) for tier in said.tiers]
+    assert rows == [("quick", "loading", "cpu", True), ("long", "exited", "cpu", False)]
+
+
+def test_a_router_that_serves_another_mode_is_said_with_what_to_type(site: Site) -> None:
+    found = Snapshot((*CONTROL, *FLEXIBILITY), {}, {}, observed("agentic", flexibility=""))
+
+    said = status(site, found)
+
+    assert not said.healthy
+    assert said.disagreement is not None
+    assert said.disagreement.endswith("anvil-ctl up --mode flexibility")
+
+
+def test_two_modes_at_once_are_no_live_mode(site: Site) -> None:
+    found = Snapshot(CONTROL, {}, {}, observed("agentic", flexibility="", agentic=""))
+
+    said = status(site, found)
+
+    assert said.mode is None
+    assert "anvil-ctl recover" in str(said.disagreement)
+
+
+def test_nothing_at_all_is_no_disagreement(site: Site) -> None:
+    said = status(site, Snapshot((), None, None, Observed({}, None, None, None, None)))
+
+    assert (said.mode, said.disagreement, said.tiers) == (None, None, ())
+    assert set(said.control.values()) == {"absent"}

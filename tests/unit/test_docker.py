@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from anvil_ctl.docker import Docker, DockerError, parse_version
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("2.39.1", (2, 39, 1)),
+        ("v2.20.3-desktop.1", (2, 20, 3)),
+        ("Docker Compose version v5.6.1", (5, 6, 1)),
+        ("unknown", ()),
+    ],
+)
+def test_versions_are_read_however_they_are_written(text: str, version: tuple[int, ...]) -> None:
+    assert parse_version(text) == version
+
+
+def test_an_engine_elsewhere_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://gpu-box")
+
+    with pytest.raises(DockerError, match="DOCKER_HOST is ssh://gpu-box") as raised:
+        Docker().socket()
+
+    assert "DOCKER_HOST unset" in raised.value.hint
