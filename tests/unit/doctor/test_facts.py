@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from anvil_ctl.doctor.facts import docker_root, gather, is_debian, published_ports, taken
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ID=debian\n", True),
+        ('NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n', True),
+        ('ID=linuxmint\nID_LIKE="ubuntu debian"\n', True),
+        ('ID=fedora\nHOME_URL="https://debian.test"\n', False),
+        ("", False),
+    ],
+)
+def test_debian_and_its_descendants_are_known(text: str, expected: bool) -> None:
+    assert is_debian(text) is expected
+
+
+def test_published_ports_are_read_with_their_ranges() -> None:
+    listing = "127.0.0.1:8000->8000/tcp, 127.0.0.1:8001-8002->8001-8002/tcp\n9000/tcp\n"
+
+    assert published_ports(listing) == {8000, 8001, 8002}
+
+
+def test_dockers_data_folder_is_read() -> None:
+    assert docker_root("28.2.2|/srv/docker\n") == "/srv/docker"
+
+
+def test_a_port_that_something_listens_on_is_taken_and_then_free_again() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert taken([port]) == (port,)
+
+    assert taken([port]) == ()
+
+
+def test_a_site_that_exists_brings_its_own_ports(tmp_path: Path) -> None:
+    (tmp_path / "anvil.toml").write_text("")
+
+    facts = gather(tmp_path, {"ANVIL_HOME": str(tmp_path)}, download=False)
+
+    assert facts.taken_ports == ()
+    assert facts.index is None
+
+
+def test_needs_on_one_disk_are_added_up_and_a_first_run_needs_more(tmp_path: Path) -> None:
+    environ = {"ANVIL_HOME": str(tmp_path / "not-yet" / "there")}
+
+    later = gather(tmp_path, environ, download=False)
+
+    assert len({disk.device for disk in later.disks}) == len(later.disks)
+    assert sum(disk.needed for disk in later.disks) >= 100 << 20
