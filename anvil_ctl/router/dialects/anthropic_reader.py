@@ -35,7 +35,7 @@ class _Block(msgspec.Struct):
     signature: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw()
 
 
 class _Message(msgspec.Struct):
@@ -141,8 +141,8 @@ def _block(index: int, block: _Block, *, streamed: bool) -> list[Delta]:
     if block.type == "tool_use":
         deltas.append(ToolStart(index, block.id or "", block.name or ""))
         # A streamed block starts with an empty input that its fragments then replace.
-        given = bytes(block.input) if block.input is not None else b"{}"
-        if not streamed or given not in (b"{}", b"null", b""):
+        given = bytes(block.input) or b"{}"
+        if not streamed or given not in (b"{}", b"null"):
             deltas.append(ToolArguments(index, given.decode("utf-8", "replace")))
     elif block.type == "text" and block.text:
         deltas.append(Text(block.text))

@@ -63,7 +63,7 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _WholeChoice(msgspec.Struct):
@@ -93,7 +93,7 @@ class OpenAIReader:
         chunk = decode(event.data, _Chunk)
         if chunk is None:
             return []
-        if event.name == "error" or (chunk.error is not None and chunk.error != b"null"):
+        if event.name == "error" or bytes(chunk.error) not in (b"", b"null"):
             return [Broken()]
         deltas: list[Delta] = [Named(chunk.model)] if chunk.model else []
         # Only the first choice can be told in the other dialect.
