@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.events import Event, Report, State
 from anvil_ctl.history import History
-from anvil_ctl.images.base import ensure_base
-from anvil_ctl.images.debian import TARGET_FORMAT, TARGETS, host_mirrors, mirrors_in, source
+from anvil_ctl.images.base import SUITE, ensure_base
+from anvil_ctl.images.debian import (
+    TARGET_FORMAT,
+    TARGETS,
+    Source,
+    host_mirrors,
+    index_url,
+    judge,
+    mirrors_in,
+    source,
+    suites_in,
+)
 from anvil_ctl.images.engine import OFFICIAL_PULL_S, Host, ImageEngine, LocalHost, Registries
 from anvil_ctl.images.image import BASE, BUILD_LABEL, Image
 from anvil_ctl.images.packages import install_packages
@@ -73,30 +84,52 @@ def obtain(
 def build_arguments(
     docker: ImageEngine, host: Host, image: Image, report: Report
 ) -> dict[str, str]:
-    """Values for the build arguments that a Dockerfile with a Debian suite declares.
+    """Values for those of our build arguments that the Dockerfile declares.
 
-    DEBIAN_MIRROR is the host's mirror, or the base's own where the host has none;
-    CHECK_VALID_UNTIL is `no` where that mirror's DEBIAN_SUITE is stale but acceptable.
+    APT_OPTIONS        lets apt use the base's own sources where the mirror's index is stale
+    DEBIAN_MIRROR      the host's mirror, or the base's own where the host has none
+    CHECK_VALID_UNTIL  `no` where that mirror's DEBIAN_SUITE is stale but acceptable
     """
-    declared = image.arguments
-    suite = declared.get("DEBIAN_SUITE")
-    if not suite or "DEBIAN_MIRROR" not in declared:
+    declared, found, warnings = image.arguments, dict[str, str](), list[str]()
+    if not {"APT_OPTIONS", "DEBIAN_MIRROR"} & declared.keys():
         return {}
-    mirrors = host_mirrors(host) or mirrors_in(
-        docker.run(BASE, [*TARGETS, TARGET_FORMAT]).splitlines(), "trixie"
-    )
+    targets = docker.run(BASE, [*TARGETS, TARGET_FORMAT]).splitlines()
+    if "APT_OPTIONS" in declared:
+        stale = stale_sources(host, targets)
+        warnings += [each.warning for each in stale]
+        found["APT_OPTIONS"] = "-o Acquire::Check-Valid-Until=no" if stale else ""
+    if "DEBIAN_MIRROR" in declared:
+        extra = suite_source(host, targets, declared["DEBIAN_SUITE"])
+        warnings += [extra.warning] if extra.warning else []
+        found["DEBIAN_MIRROR"] = extra.uri
+        found["CHECK_VALID_UNTIL"] = "yes" if extra.check_valid_until else "no"
+    for warning in warnings:
+        report(Event(_step(image), warning, State.WARNING))
+    return found
+
+
+def stale_sources(host: Host, targets: Sequence[str]) -> list[Source]:
+    """The base's own sources (apt's index targets) that have expired; too stale: AnvilError."""
+    now, found = datetime.now(UTC), list[Source]()
+    for uri, suite in suites_in(targets):
+        try:
+            release = host.head(index_url(uri, suite))
+        except AnvilError:
+            # Not to be seen from this host: apt inside the build will say whether it matters.
+            continue
+        found.append(judge(uri, suite, release, now))
+    return [each for each in found if not each.check_valid_until]
+
+
+def suite_source(host: Host, targets: Sequence[str], suite: str) -> Source:
+    """A suite beside the base's own, on the host's mirror or else on the base's."""
+    mirrors = host_mirrors(host) or mirrors_in(targets, SUITE)
     if mirrors is None:
         raise AnvilError(
-            f"{image.name} needs packages of Debian {suite}, and no Debian mirror is known here",
+            f"packages of Debian {suite} are needed, and no Debian mirror is known here",
             hint="name one: ANVIL_DEBIAN_MIRROR=<uri> anvil-ctl images build",
         )
-    found = source(host, mirrors.main, suite, datetime.now(UTC))
-    if found.warning:
-        report(Event(_step(image), found.warning, State.WARNING))
-    return {
-        "DEBIAN_MIRROR": found.uri,
-        "CHECK_VALID_UNTIL": "yes" if found.check_valid_until else "no",
-    }
+    return source(host, mirrors.main, suite, datetime.now(UTC))
 
 
 def machine(docker: ImageEngine) -> str:

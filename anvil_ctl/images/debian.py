@@ -74,6 +74,16 @@ def mirrors_in(targets: Iterable[str], codename: str) -> Mirrors | None:
     return Mirrors(main, security) if main else None
 
 
+def suites_in(targets: Iterable[str]) -> list[tuple[str, str]]:
+    """The web archives among apt's index targets: URI and suite, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for line in targets:
+        _origin, release, _component, uri = (*line.strip().split("|"), "", "", "")[:4]
+        if uri.startswith(("http://", "https://")):
+            found[uri.rstrip("/"), release] = None
+    return list(found)
+
+
 def host_mirrors(host: Host) -> Mirrors | None:
     """The Debian mirror that this host's apt uses; None where apt has none or is missing."""
     if host.mirror_override:
@@ -113,6 +123,10 @@ def judge(uri: str, suite: str, release: str, now: datetime) -> Source:
     return Source(uri, suite, stale)
 
 
+def index_url(uri: str, suite: str) -> str:
+    return f"{uri}/dists/{suite}/InRelease"
+
+
 def source(host: Host, uri: str, suite: str, now: datetime) -> Source:
     """Ask a mirror about a suite; AnvilError if it does not answer or is too stale."""
-    return judge(uri, suite, host.head(f"{uri}/dists/{suite}/InRelease"), now)
+    return judge(uri, suite, host.head(index_url(uri, suite)), now)

@@ -109,6 +109,32 @@ def test_a_host_that_is_not_debian_uses_the_mirror_of_the_base(tmp_path: Path) -
     assert docker.build_args["DEBIAN_MIRROR"] == "http://base.test/debian"
 
 
+def test_a_base_whose_own_index_has_expired_since_is_still_built_on_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    image = Image("anvil/x", {"Dockerfile": b"FROM debian:trixie-slim\nARG APT_OPTIONS=\n"})
+    ended = (datetime.now(UTC) - timedelta(days=3)).strftime("%a, %d %b %Y %H:%M:%S UTC")
+    targets = "|trixie|main|http://m/debian/\n|trixie-security|main|http://m/security/\n"
+    security = "http://m/security/dists/trixie-security/InRelease"
+    docker, heard = FakeDocker(here={BASE}, outputs={"apt-get": targets}), Heard()
+    host = FakeHost(pages={security: f"Suite: stable-security\nValid-Until: {ended}\n"})
+
+    build(docker, image, heard, _history(tmp_path), host=host)
+
+    assert docker.build_args == {"APT_OPTIONS": "-o Acquire::Check-Valid-Until=no"}
+    assert "trixie-security expired 3 days ago" in heard.texts("warning")[0]
+
+
+def test_a_fresh_base_is_built_on_with_all_of_apts_checks(tmp_path: Path) -> None:
+    image = Image("anvil/x", {"Dockerfile": b"FROM debian:trixie-slim\nARG APT_OPTIONS=\n"})
+    docker = FakeDocker(here={BASE}, outputs={"apt-get": "|trixie|main|http://m/debian/\n"})
+    host = FakeHost(pages={"http://m/debian/dists/trixie/InRelease": FRESH})
+
+    build(docker, image, Heard(), _history(tmp_path), host=host)
+
+    assert docker.build_args == {"APT_OPTIONS": ""}
+
+
 def test_an_official_image_is_pulled_and_found_under_our_tag(tmp_path: Path) -> None:
     docker = FakeDocker(published={OFFICIAL})
 
