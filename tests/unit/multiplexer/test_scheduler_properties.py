@@ -201,7 +201,7 @@ class NobodyStarves(RandomOrders):
 
     @precondition(lambda self: self.doing("starting"))
     @rule(data=st.data())
-    def a_start_ends(self, data: st.DataObject) -> None:  # type: ignore[override]
+    def a_start_ends(self, data: st.DataObject) -> None:
         name = self.pick(self.doing("starting"), data)
         del self.world.pending[name]
         self.world.serving.add(name)
@@ -209,7 +209,7 @@ class NobodyStarves(RandomOrders):
 
     @precondition(lambda self: self.doing("stopping"))
     @rule(data=st.data())
-    def a_stop_ends(self, data: st.DataObject) -> None:  # type: ignore[override]
+    def a_stop_ends(self, data: st.DataObject) -> None:
         name = self.pick(self.doing("stopping"), data)
         del self.world.pending[name]
         self.world.running.discard(name)
