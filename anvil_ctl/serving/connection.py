@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             end = self._head.find(b"\r\n\r\n") + 4
             if end < 4 or end > self._server.limits.max_head:
                 if len(self._head) > self._server.limits.max_head:
-                    self._accept(framing.too_long(self._head))
+                    self._accept(framing.too_long(self._head, self._server.limits))
                 elif self._exchange is None:
                     self._start_read_clock()
                 return

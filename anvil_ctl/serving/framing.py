@@ -95,9 +95,10 @@ def read_head(raw: bytes, limits: Limits) -> Framed:
     return _judge(method, head.target, parser.get_http_version() == "1.0", head.fields, limits)
 
 
-def too_long(partial: bytes) -> Framed:
+def too_long(partial: bytes, limits: Limits) -> Framed:
     """The verdict on a head that outgrew its bound before it ended."""
-    fault = LONG_HEAD if b"\r\n" in partial else LONG_TARGET
+    in_target = b"\r\n" not in partial[: limits.max_head]
+    fault = LONG_TARGET if in_target else LONG_HEAD
     return Framed(NOBODY, close=True, fault=fault)
 
 

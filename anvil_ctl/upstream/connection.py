@@ -155,7 +155,8 @@ class Response:
             self._set_reading()
         if self._pieces and self._pass_on():
             return
-        if not self.ended:
+        # What arrived before anybody listened may have been the end of it, or wrong.
+        if not self.ended or self._error is not None:
             await self._wait()
 
     async def read(self, cap: int) -> bytes:
@@ -306,10 +307,11 @@ class Response:
         self._wake()
 
     def _fail(self, error: UpstreamError) -> None:
-        if not self._closed:
+        if self._error is None:
             self._error = error
+        if not self._closed:
             self._leave(reusable=False)
-            self._wake()
+        self._wake()
 
     def _leave(self, *, reusable: bool) -> None:
         self._closed = True

@@ -170,7 +170,7 @@ class Running:
 async def router(
     file: Path, text: str, *, max_concurrency: int = 64, limits: Limits | None = None
 ) -> AsyncIterator[Running]:
-    file.write_text(text)
+    await asyncio.to_thread(file.write_text, text)
     pool, hold = Pool(), Hold()
     made = Router(
         configs.load(file),
@@ -239,7 +239,7 @@ def openai_events(*pieces: object, finish: str = "stop", done: bool = True) -> l
 def anthropic_events(*blocks: tuple[dict[str, object], list[dict[str, object]]],
                      stop: str = "end_turn", done: bool = True) -> list[bytes]:  # fmt: skip
     """The events of an Anthropic stream with these blocks and their deltas."""
-    message = {
+    message: dict[str, object] = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "served-name",
         "content": [], "stop_reason": None, "stop_sequence": None,
         "usage": {"input_tokens": 7, "output_tokens": 1},
