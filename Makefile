@@ -1,6 +1,6 @@
 # `make` alone prints this list. Set-up is part of `up`, `check` and `test`; a second run skips it.
 .DEFAULT_GOAL := help
-.PHONY: help up down check test lock clean
+.PHONY: help up down check test docs lock clean
 BIN := .venv/bin
 
 help: ## print this list
@@ -23,6 +23,9 @@ check: ## format, lint, types, import contracts, unit tests
 
 test: check ## check, and the end-to-end tests on real containers
 	$(BIN)/python -m pytest tests/e2e -v --timeout 600
+
+docs: ## write the command reference anew from the commands
+	$(BIN)/typer anvil_ctl.cli.main utils docs --name anvil-ctl --output docs/reference/cli.md
 
 lock: ## pin the newest dependencies again (needs uv on PATH)
 	scripts/lock
