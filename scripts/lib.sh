@@ -29,7 +29,7 @@ find_python() {
 
 # Prints the fixes that set-up can make; ends the set-up where something else is wrong.
 host_check() {
-    "$python" -B -m anvil_ctl.doctor.host --setup $download
+    "$python" -B -m anvil_ctl.doctor.host --setup $download $ports
 }
 
 has_stamp() {

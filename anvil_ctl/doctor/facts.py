@@ -78,8 +78,18 @@ FIRST_RUN = Needs(2000 << 20, 500 << 20, 250 << 20, 350 << 20)
 LATER_RUN = Needs(400 << 20, 50 << 20, 0, 50 << 20)
 
 
-def gather(repository: Path, environ: Mapping[str, str], *, download: bool) -> Facts:
-    """Look at this host. `download` says that packages are still to be fetched."""
+def gather(
+    repository: Path,
+    environ: Mapping[str, str],
+    *,
+    download: bool,
+    ports: Iterable[int] = (),
+) -> Facts:
+    """Look at this host.
+
+    `download` says that packages are still to be fetched; `ports` are those that a new site
+    will publish.
+    """
     docker = _docker_info() if shutil.which("docker") else None
     running = docker is not None and docker.status == 0
     home = Path(environ.get("ANVIL_HOME") or Path.home() / ".anvil")
@@ -100,7 +110,7 @@ def gather(repository: Path, environ: Mapping[str, str], *, download: bool) -> F
         compose=_run(["docker", "compose", "version", "--short"]) if docker else None,
         disks=tuple(_disks(places)),
         # A site that exists has ports of its own, which `anvil-ctl doctor` knows.
-        taken_ports=() if (home / "anvil.toml").exists() else taken(PORTS),
+        taken_ports=() if (home / "anvil.toml").exists() else taken(ports),
         own_ports=_own_ports() if running else frozenset(),
         index=_ask_index(repository) if download and venv else None,
     )

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from anvil_ctl.doctor.facts import Answer, Disk, Facts, gather
+from anvil_ctl.doctor.facts import PORTS, Answer, Disk, Facts, gather
 from anvil_ctl.doctor.finding import Finding, Severity
 
 PYTHON_MINIMUM = (3, 11)
@@ -219,9 +219,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m anvil_ctl.doctor.host", description=__doc__)
     parser.add_argument("--setup", action="store_true", help="print what set-up can mend")
     parser.add_argument("--download", action="store_true", help="packages are still to be fetched")
+    parser.add_argument("--ports", action="store_true", help="a new site's ports must be free")
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     given = parser.parse_args(argv)
-    facts = gather(Path.cwd(), os.environ, download=given.download)
+    ports = PORTS if given.ports else ()
+    facts = gather(Path.cwd(), os.environ, download=given.download, ports=ports)
     wrong = blocking(facts) if given.setup else [each for each in check(facts) if each.blocks]
     for finding in wrong:
         sys.stderr.write(f"{finding}\n")

@@ -42,13 +42,23 @@ def test_a_port_that_something_listens_on_is_taken_and_then_free_again() -> None
     assert taken([port]) == ()
 
 
-def test_a_site_that_exists_brings_its_own_ports(tmp_path: Path) -> None:
-    (tmp_path / "anvil.toml").write_text("")
+def test_the_ports_of_a_new_site_are_looked_at_and_a_site_that_exists_has_its_own(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        environ = {"ANVIL_HOME": str(tmp_path)}
 
-    facts = gather(tmp_path, {"ANVIL_HOME": str(tmp_path)}, download=False)
+        assert gather(tmp_path, environ, download=False, ports=[port]).taken_ports == (port,)
 
-    assert facts.taken_ports == ()
-    assert facts.index is None
+        (tmp_path / "anvil.toml").write_text("")
+        assert gather(tmp_path, environ, download=False, ports=[port]).taken_ports == ()
+
+
+def test_the_index_is_asked_only_when_something_is_to_be_fetched(tmp_path: Path) -> None:
+    assert gather(tmp_path, {"ANVIL_HOME": str(tmp_path)}, download=False).index is None
 
 
 def test_needs_on_one_disk_are_added_up_and_a_first_run_needs_more(tmp_path: Path) -> None:
