@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import aiodocker
 import aiohttp
+import msgspec
 
 from anvil_ctl.multiplexer.containers import ContainerError, ContainerState, NoSuchContainerError
 
@@ -25,6 +26,18 @@ _FAILURES = (
 _Result = TypeVar("_Result")
 
 
+class _State(msgspec.Struct, rename="pascal"):
+    running: bool
+    exit_code: int
+    started_at: str
+    restarting: bool = False
+    oom_killed: bool = msgspec.field(default=False, name="OOMKilled")
+
+
+class _Shown(msgspec.Struct, rename="pascal"):
+    state: _State
+
+
 class DockerContainers:
     """Containers by name, behind a Docker API at `url` (http:// or unix://).
 
@@ -38,12 +51,15 @@ class DockerContainers:
     async def state(self, name: str) -> ContainerState:
         """How a container stands now."""
         shown = await _told(name, self._docker.containers.container(name).show())
-        found = shown["State"]
+        try:
+            found = msgspec.convert(shown, _Shown).state
+        except msgspec.ValidationError as error:
+            raise ContainerError(f"{name}: Docker's answer is not understood: {error}") from error
         return ContainerState(
-            running=bool(found["Running"]) and not found.get("Restarting", False),
-            exit_code=int(found["ExitCode"]),
-            run=str(found["StartedAt"]),
-            oom_killed=bool(found.get("OOMKilled", False)),
+            running=found.running and not found.restarting,
+            exit_code=found.exit_code,
+            run=found.started_at,
+            oom_killed=found.oom_killed,
         )
 
     async def start(self, name: str) -> None:

@@ -40,7 +40,6 @@ def main(  # noqa: PLR0917 - called with the command line's values, in its order
 
     Containers are left as they are at the end: the next start adopts them.
     """
-    logs.set_up()
     loaded = registries.load(registry)
     token = os.environ.get(TOKEN_ENV, "").strip() or None
     if token is None and not _is_loopback(host):
@@ -48,6 +47,7 @@ def main(  # noqa: PLR0917 - called with the command line's values, in its order
             f"{TOKEN_ENV} is unset, and {host} is open to others",
             hint=f"set {TOKEN_ENV}, or listen on 127.0.0.1",
         )
+    logs.set_up()
     auth, admin_token = Auth(token), os.environ.get(ADMIN_TOKEN_ENV, "").strip()
 
     async def build() -> Running:

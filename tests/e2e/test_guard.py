@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import uuid
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from anvil_ctl.multiplexer.containers import ContainerError
+from anvil_ctl.multiplexer.docker_containers import DockerContainers
 from anvil_ctl.proc import ProcessError, run
 
 CONTEXT = Path(__file__).parents[2] / "compose" / "guard"
@@ -203,6 +206,34 @@ def test_events_stream_the_projects_containers_and_nobody_elses(bench: Bench) ->
             seen += chunk
 
     assert bench.stranger.encode() not in seen
+
+
+async def test_the_multiplexers_own_client_gets_all_that_it_needs(bench: Bench) -> None:
+    containers = DockerContainers(f"http://127.0.0.1:{bench.port}")
+    try:
+        await containers.start(bench.listed)
+        before = await containers.state(bench.listed)
+        assert before.running
+        exits = aiter(containers.exits())
+        first = asyncio.ensure_future(anext(exits))
+        # Nothing says when the stream is open, so exits are made until one is reported.
+        while not first.done():
+            await containers.start(bench.listed)
+            await containers.kill(bench.listed)
+            await asyncio.wait([first], timeout=0.2)
+        assert await first == bench.listed
+        await exits.aclose()  # type: ignore[attr-defined]
+        after = await containers.state(bench.listed)
+        assert (after.running, after.exit_code) == (False, 137)
+        await containers.start(bench.listed)
+        assert (await containers.state(bench.listed)).run != before.run
+        await containers.stop(bench.listed, 1)
+        assert not (await containers.state(bench.listed)).running
+        with pytest.raises(ContainerError, match="Docker answered 403"):
+            await containers.stop(bench.sibling, 1)
+    finally:
+        await containers.close()
+        docker("start", bench.listed)
 
 
 def refused() -> list[tuple[str, str, tuple[str, ...], str]]:
