@@ -27,7 +27,7 @@ test: check ## check, and the end-to-end tests on real containers
 docs: ## write the command reference anew from the commands
 	$(BIN)/typer anvil_ctl.cli.main utils docs --name anvil-ctl --output docs/reference/cli.md
 
-lock: ## pin the newest dependencies again (needs uv on PATH)
+lock: ## pin what pyproject.toml and the .in files ask for (needs uv on PATH)
 	scripts/lock
 
 clean: ## remove the virtual environment and caches; never a volume
