@@ -109,13 +109,16 @@ def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
         config=definition,
         engines=engines.load_all(data / "engines"),
         images={name: image.tag for name, image in catalog.items()},
-        templates={
-            each.name: each.read_text(encoding="utf-8")
-            for each in (data / "templates").glob("*.j2")
-        },
+        templates=templates(data),
     )
     secrets = {**_secrets(home.secrets), **{k: v for k, v in environ.items() if k in _NAMES}}
     return Site(home, definition, secrets, renderer, catalog)
+
+
+def templates(data: Path) -> dict[str, str]:
+    """The texts that files are rendered from, by name."""
+    files = [*(data / "templates").glob("*.j2"), data / "compose" / "control.yaml"]
+    return {each.name: each.read_text(encoding="utf-8") for each in files}
 
 
 _NAMES = frozenset({ADMIN_TOKEN, "ANVIL_ROUTER_TOKEN"})

@@ -76,10 +76,10 @@ class RealWorld:
                 admin.release()
 
     def keep_logs(self, mode: Mode) -> None:
-        """Save the last lines of a mode's engines, which are about to be removed."""
+        """Save the last lines of what is about to be removed: the mode, and the control project."""
         # The failure that is being handled must stay the one that the user sees.
         with contextlib.suppress(AnvilError, OSError):
             for each in self.docker.containers(f"{LABEL}.project={self.site.project}"):
-                if each.labels.get(f"{LABEL}.mode") == mode:
+                if each.labels.get(f"{LABEL}.mode", mode) == mode:
                     path = self.site.home.journal / "logs" / f"{each.name}.log"
                     write_atomically(path, self.docker.container_logs(each.name, 200))

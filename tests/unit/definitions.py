@@ -8,6 +8,7 @@ from anvil_ctl import config, engines
 from anvil_ctl.config import Config
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer, environment
+from anvil_ctl.site import templates
 
 IMAGES = {
     "control": "anvil/control:test",
@@ -42,10 +43,5 @@ def parse(text: str) -> Config:
 
 def renderer(definition: Config) -> Renderer:
     data = bundle()
-    files = [*(data / "templates").glob("*.j2"), data / "compose" / "control.yaml"]
-    return Renderer(
-        config=definition,
-        engines=engines.load_all(data / "engines"),
-        images=IMAGES,
-        templates={each.name: each.read_text(encoding="utf-8") for each in files},
-    )
+    known = engines.load_all(data / "engines")
+    return Renderer(definition, known, IMAGES, templates(data))
