@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
+
+if TYPE_CHECKING:
+    from anvil_ctl.config import Mode, Tier
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -22,11 +25,18 @@ def status(as_json: AsJson = False) -> None:
     """The live mode and each tier."""
     from dataclasses import asdict
 
+    from anvil_ctl.lifecycle import engines
+    from anvil_ctl.lifecycle.engines import Endpoint
     from anvil_ctl.lifecycle.observe import snapshot
     from anvil_ctl.lifecycle.status import status as read
 
     site, docker = installation()
-    found = read(site, snapshot(site, docker))
+
+    def answering(_mode: Mode, tier: Tier) -> bool:
+        endpoint = Endpoint(tier.id, site.url(tier.port), tier.served_name, tier.dialect)
+        return engines.answering(endpoint, site.renderer.engines[tier.engine].file.health_path)
+
+    found = read(site, snapshot(site, docker), answering)
     if as_json:
         console.say_json(asdict(found) | {"healthy": found.healthy})
         return

@@ -46,8 +46,11 @@ class Admin:
         self._call("POST", "release", {}, 5)
 
     def stop_all(self, timeout_s: float) -> None:
-        """Multiplexer only: stop what it started."""
-        self._call("POST", "stop-all", {}, timeout_s)
+        """Multiplexer only: stop what it started. AdminError if any of it would not stop."""
+        failed = self._call("POST", "stop-all", {}, timeout_s).get("failed")
+        if isinstance(failed, dict) and failed:
+            causes = "; ".join(f"{name}: {cause}" for name, cause in failed.items())
+            raise AdminError(f"not stopped: {causes}", hint=f"anvil-ctl logs {self.name}")
 
     def _call(
         self, method: str, verb: str, body: Mapping[str, object] | None, timeout_s: float

@@ -63,6 +63,12 @@ def wait_ready(
         )
 
 
+def answering(endpoint: Endpoint, health_path: str) -> bool:
+    """Whether an engine says now that it can answer."""
+    with _client(endpoint) as client:
+        return _healthy(client, health_path)
+
+
 def canary(endpoint: Endpoint, timeout_s: float) -> None:
     """Have one token generated; EngineError if what comes back is no answer."""
     anthropic = endpoint.dialect == "anthropic"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from anvil_ctl.config import Mode
+from anvil_ctl.config import Mode, Tier
 from anvil_ctl.lifecycle.observe import CONTROL, Snapshot
 from anvil_ctl.renderer import LABEL
 from anvil_ctl.site import Site
@@ -41,8 +41,8 @@ class StackStatus:
         return self.mode is not None and control and self.disagreement is None
 
 
-def status(site: Site, found: Snapshot) -> StackStatus:
-    """Put one snapshot into words. Pure."""
+def status(site: Site, found: Snapshot, answering: Callable[[Mode, Tier], bool]) -> StackStatus:
+    """Put one snapshot into words; `answering` asks a running engine for its health."""
     modes = found.observed.modes
     mode = modes[0] if len(modes) == 1 else None
     return StackStatus(
@@ -51,7 +51,7 @@ def status(site: Site, found: Snapshot) -> StackStatus:
         requested=site.config.active_mode,
         held=bool(found.router and found.router.get("held")),
         control={name: _control_state(found, name) for name in CONTROL},
-        tiers=tuple(_tiers(site, found, mode)) if mode else (),
+        tiers=tuple(_tiers(site, found, mode, answering)) if mode else (),
         disagreement=_disagreement(found, mode),
     )
 
@@ -75,23 +75,24 @@ def _control_state(found: Snapshot, name: str) -> str:
     return "absent"
 
 
-def _tiers(site: Site, found: Snapshot, mode: Mode) -> list[TierStatus]:
-    rows = []
+def _tiers(
+    site: Site, found: Snapshot, mode: Mode, answering: Callable[[Mode, Tier], bool]
+) -> Iterator[TierStatus]:
     for tier in site.config.modes[mode].tiers:
         name = site.renderer.container(mode, tier)
         container = next((each for each in found.containers if each.name == name), None)
         running = container is not None and container.running
         state = container.status if container else "absent"
-        if container and running:
-            state = {"healthy": "ready", "starting": "loading"}.get(container.health or "", state)
-        rows.append(
-            TierStatus(
-                id=tier.id,
-                engine=tier.engine,
-                model=tier.served_name,
-                state=state,
-                swap_group=tier.role if tier.swap else None,
-                resident=running,
-            )
+        if running:
+            # Docker's own health state is some seconds old, and "starting" until its first look.
+            state = "ready" if answering(mode, tier) else "loading"
+        elif container and tier.swap:
+            state = "stopped"
+        yield TierStatus(
+            id=tier.id,
+            engine=tier.engine,
+            model=tier.served_name,
+            state=state,
+            swap_group=tier.role if tier.swap else None,
+            resident=running,
         )
-    return rows

@@ -70,7 +70,8 @@ class Transition:
     def run(self, verb: str, target: Mode) -> Outcome:
         """Plan, check the gates, then act; on failure restore. Raises what went wrong.
 
-        Only the verbs `switch` and `recover` may end a mode that is live. GateError and BusyError: nothing was changed. NotRestoredError: see its message.
+        Only the verbs `switch` and `recover` may end a mode that is live. GateError and
+        BusyError: nothing was changed. NotRestoredError: see its message.
         """
         folder = self.site.home.journal
         with journals.lock(folder, verb):

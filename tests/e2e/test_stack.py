@@ -14,12 +14,12 @@ import pytest
 
 from tests.e2e.stack import Stack, containers, docker
 
-QUESTION = "What is the capital of France?"
+QUESTION = "What is the capital of France? Answer in one sentence."
 
 
 def test_an_openai_client_gets_an_answer(agentic: Stack, openai_client: openai.OpenAI) -> None:
     answer = openai_client.chat.completions.with_raw_response.create(
-        model="chat", max_tokens=24, messages=[{"role": "user", "content": QUESTION}]
+        model="chat", max_tokens=24, temperature=0, messages=[{"role": "user", "content": QUESTION}]
     )
 
     assert "Paris" in (answer.parse().choices[0].message.content or "")
@@ -34,7 +34,7 @@ def test_an_anthropic_client_gets_an_answer_from_the_same_engine(
     agentic: Stack, anthropic_client: anthropic.Anthropic
 ) -> None:
     answer = anthropic_client.messages.create(
-        model="chat", max_tokens=24, messages=[{"role": "user", "content": QUESTION}]
+        model="chat", max_tokens=24, temperature=0, messages=[{"role": "user", "content": QUESTION}]
     )
 
     assert answer.content[0].type == "text"
@@ -70,7 +70,7 @@ def test_an_anthropic_stream_is_whole(
     agentic: Stack, anthropic_client: anthropic.Anthropic
 ) -> None:
     with anthropic_client.messages.stream(
-        model="chat", max_tokens=40, messages=[{"role": "user", "content": QUESTION}]
+        model="chat", max_tokens=40, temperature=0, messages=[{"role": "user", "content": QUESTION}]
     ) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from anvil_ctl.config import Mode, Tier
 from anvil_ctl.docker import Container
 from anvil_ctl.lifecycle.observe import Snapshot
 from anvil_ctl.lifecycle.plan import Observed, TierState
@@ -27,6 +28,10 @@ def engine(mode: str, tier: str, state: str, health: str | None) -> Container:
     return Container(f"anvil-{mode}-{tier}-1", "i", state, health, 0, labels)
 
 
+def loading(_mode: Mode, _tier: Tier) -> bool:
+    return False
+
+
 CONTROL = tuple(control(name) for name in ("router", "multiplexer", "guard"))
 FLEXIBILITY = (
     engine("flexibility", "quick", "running", "starting"),
@@ -44,17 +49,17 @@ def test_a_live_mode_shows_each_tier_and_who_is_resident(site: Site) -> None:
         (*CONTROL, *FLEXIBILITY), {"held": True}, {}, observed("flexibility", flexibility="")
     )
 
-    said = status(site, found)
+    said = status(site, found, loading)
 
     assert (said.mode, said.held, said.healthy) == ("flexibility", True, True)
     rows = [(tier.id, tier.state, tier.swap_group, tier.resident) for tier in said.tiers]
-    assert rows == [("quick", "loading", "cpu", True), ("long", "exited", "cpu", False)]
+    assert rows == [("quick", "loading", "cpu", True), ("long", "stopped", "cpu", False)]
 
 
 def test_a_router_that_serves_another_mode_is_said_with_what_to_type(site: Site) -> None:
     found = Snapshot((*CONTROL, *FLEXIBILITY), {}, {}, observed("agentic", flexibility=""))
 
-    said = status(site, found)
+    said = status(site, found, loading)
 
     assert not said.healthy
     assert said.disagreement is not None
@@ -64,14 +69,14 @@ def test_a_router_that_serves_another_mode_is_said_with_what_to_type(site: Site)
 def test_two_modes_at_once_are_no_live_mode(site: Site) -> None:
     found = Snapshot(CONTROL, {}, {}, observed("agentic", flexibility="", agentic=""))
 
-    said = status(site, found)
+    said = status(site, found, loading)
 
     assert said.mode is None
     assert "anvil-ctl recover" in str(said.disagreement)
 
 
 def test_nothing_at_all_is_no_disagreement(site: Site) -> None:
-    said = status(site, Snapshot((), None, None, Observed({}, None, None, None, None)))
+    said = status(site, Snapshot((), None, None, Observed({}, None, None, None, None)), loading)
 
     assert (said.mode, said.disagreement, said.tiers) == (None, None, ())
     assert set(said.control.values()) == {"absent"}
