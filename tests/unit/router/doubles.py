@@ -68,6 +68,7 @@ class Answer:
         self._writer.transport.abort()
 
 
+Edit = Callable[[str], str]
 Script = Callable[[Seen, Answer], Awaitable[None]]
 
 
