@@ -34,7 +34,10 @@ def test_an_anthropic_client_gets_an_answer_from_the_same_engine(
     agentic: Stack, anthropic_client: anthropic.Anthropic
 ) -> None:
     answer = anthropic_client.messages.create(
-        model="chat", max_tokens=24, temperature=0, messages=[{"role": "user", "content": QUESTION}]
+        model="chat",
+        max_tokens=24,
+        extra_body={"temperature": 0},
+        messages=[{"role": "user", "content": QUESTION}],
     )
 
     assert answer.content[0].type == "text"
@@ -70,7 +73,10 @@ def test_an_anthropic_stream_is_whole(
     agentic: Stack, anthropic_client: anthropic.Anthropic
 ) -> None:
     with anthropic_client.messages.stream(
-        model="chat", max_tokens=40, temperature=0, messages=[{"role": "user", "content": QUESTION}]
+        model="chat",
+        max_tokens=40,
+        extra_body={"temperature": 0},
+        messages=[{"role": "user", "content": QUESTION}],
     ) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()
