@@ -258,6 +258,21 @@ class Docker:
         except DockerException as error:
             raise DockerError(_said(error)) from error
 
+    def image_tags(self) -> list[str]:
+        """Every `repository:tag` on this engine."""
+        return [tag for each in self._client().image.list() for tag in each.repo_tags]
+
+    def images_in_use(self) -> frozenset[str]:
+        """The images of all containers, running or not, as their makers named them."""
+        found = self._client().container.list(all=True)
+        return frozenset(each.config.image or "" for each in found)
+
+    def remove_image(self, tag: str) -> None:
+        try:
+            self._client().image.remove(tag)
+        except DockerException as error:
+            raise DockerError(_said(error)) from error
+
     # -- volumes and networks --------------------------------------------------------------
 
     def volume_exists(self, name: str) -> bool:

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     images = typer.Typer(help="The container images.", no_args_is_help=True)
     images.command("build")(build)
     images.command("ls")(list_images)
+    images.command("prune")(prune)
     app.add_typer(images, name="images")
     app.command()(pull)
 
@@ -29,6 +30,15 @@ def build() -> None:
         tags = bring_images(site, docker, report)
     for tag in tags:
         console.say(tag)
+
+
+def prune() -> None:
+    """Remove images of ours that no definition here names and no container uses."""
+    from anvil_ctl.images import prune as remove
+
+    site, docker = installation()
+    gone = remove(docker, site.catalog.values())
+    console.say("\n".join(gone) if gone else "nothing to remove")
 
 
 def list_images(as_json: AsJson = False) -> None:
