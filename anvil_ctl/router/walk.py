@@ -7,11 +7,11 @@ import logging
 from anvil_ctl.router import route
 from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import Live
-from anvil_ctl.router.dialects.call import Call
+from anvil_ctl.router.dialects.call import BadRequestError, Call
 from anvil_ctl.router.route import Choice, Failed, Refusal
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.failure import UpstreamError
+from anvil_ctl.upstream.failure import Action, Failure, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +19,12 @@ log = logging.getLogger(__name__)
 async def serve(
     call: Call, choice: Choice, live: Live, pool: Pool, exchange: Exchange, *, betas: str
 ) -> Refusal | None:
-    """Answer the exchange from the first candidate that can; else say what to refuse with."""
+    """Answer the exchange from the first candidate that can; else say what to refuse with.
+
+    Raises BadRequestError if the request can't be put in the words of the tiers that could serve.
+    """
     failed: list[Failed] = []
+    untranslatable: BadRequestError | None = None
     tried: list[str] = []
     candidates = live.usable(choice.candidates)
     for bound in candidates:
@@ -34,24 +38,26 @@ async def serve(
         )
         try:
             await attempt.run(pool)
+        except BadRequestError as error:
+            untranslatable = error
+            failed.append((bound.tier, Failure("untranslatable", Action.STOP)))
         except UpstreamError as error:
             failed.append((bound.tier, error.failure))
-            log.warning(
-                "attempt failed",
-                extra={
-                    "fields": {
-                        "request_id": exchange.request_id,
-                        "tier": bound.tier.id,
-                        "reason": error.failure.reason,
-                    }
-                },
-            )
+            _note(exchange, bound.tier.id, error.failure.reason)
         else:
             return None
     exchange.fields.update(tried=">".join(tried), failure=_reasons(failed))
     if not candidates:
         log.error("no candidate is bound: check the credentials and endpoints of its tiers")
-    return route.refusal(failed, live.config.exhaustion_status)
+    refusal = route.refusal(failed, live.config.exhaustion_status)
+    if untranslatable is not None and refusal.status == 400:
+        raise untranslatable
+    return refusal
+
+
+def _note(exchange: Exchange, tier: str, reason: str) -> None:
+    fields = {"request_id": exchange.request_id, "tier": tier, "reason": reason}
+    log.warning("attempt failed", extra={"fields": fields})
 
 
 def _reasons(failed: list[Failed]) -> str:

@@ -73,6 +73,10 @@ def _other(call: Call, target: Target) -> JSON:
         return to_openai.translate(call.raw, thinking_template=target.local)
     if call.raw.get("n") not in (None, 1):
         raise BadRequestError("n: only one choice is supported")
+    shape = call.raw.get("response_format")
+    if isinstance(shape, dict) and shape.get("type") not in (None, "text"):
+        # Dropping it would turn a promised JSON answer into prose without anybody noticing.
+        raise BadRequestError("response_format: this model's engine cannot be held to a format")
     most = target.max_output_tokens or _MAX_TOKENS
     return to_anthropic.translate(call.raw, max_tokens=most)
 

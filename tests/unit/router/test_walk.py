@@ -129,6 +129,29 @@ async def test_a_client_fault_is_the_clients_answer(tmp_path: Path) -> None:
             assert second.seen == []
 
 
+async def test_what_one_dialect_cannot_say_goes_to_a_tier_of_the_other_or_is_400(
+    tmp_path: Path,
+) -> None:
+    async with doubles.double(FINE) as first, doubles.double(FINE) as second:
+        text = doubles.config(
+            doubles.tier("a", first.url, "anthropic"),
+            doubles.tier("b", second.url),
+            presets='chat = ["a", "b"]',
+        )
+        body = {**ASK, "response_format": {"type": "json_object"}}
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            asker(running.url) as client,
+        ):
+            answer = await client.post(CHAT, json=body)
+            assert answer.headers["x-anvil-tier"] == "b"
+            assert first.seen == []
+
+            refused = await client.post(CHAT, json={**body, "model": "a"})
+            assert refused.status_code == 400
+            assert "response_format" in refused.json()["error"]["message"]
+
+
 async def test_a_request_too_long_for_one_tier_goes_to_a_larger_one_or_is_413(
     tmp_path: Path,
 ) -> None:
