@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+
 import typer
 
 from anvil_ctl.cli import console, definition, modes, weights
@@ -36,4 +40,9 @@ def quickstart() -> None:
     console.say(
         f"by tier {answer.tier} ({answer.model}, mode {answer.mode}) in {answer.seconds:.2f} s"
     )
-    console.say('\nfor your clients: eval "$(.venv/bin/anvil-ctl connect env)"')
+    console.say(f'\nfor your clients: eval "$({_typed()} connect env)"')
+
+
+def _typed() -> str:
+    """How this program is called from here."""
+    return "anvil-ctl" if shutil.which("anvil-ctl") else os.path.relpath(sys.argv[0])

@@ -127,29 +127,35 @@ def _down_acts(observed: Observed) -> Iterator[Act]:
 def _acts(observed: Observed, goal: Goal) -> Iterator[Act]:
     outgoing = [mode for mode in observed.modes if mode != goal.mode]
     stale = [tier for tier in goal.tiers if not _as_defined(observed, goal.mode, tier)]
-    router_new = observed.router_hash != goal.router_hash
-    registry_new = observed.registry_hash != goal.registry_hash
+    files = (goal.router_hash, goal.registry_hash)
+    config_new = (observed.router_hash, observed.registry_hash) != files
     control_new = observed.control_hash != goal.control_hash
-    if not (outgoing or stale or router_new or registry_new or control_new):
+    if control_new:
+        # Before anything is held: a new router cannot keep what waits in the old one, but the
+        # old one finishes what runs in it.
+        cause = "not running" if observed.control_hash is None else "its definition changed"
+        yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
+        yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
+    if not (outgoing or stale or (config_new and not control_new)):
         return
-    served = observed.router_hash is not None
-    if served:
-        yield Act(Op.HOLD, "router, multiplexer", "new requests wait and lose nothing")
-        yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
-    if served and (outgoing or stale):
-        yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
+    if observed.router_hash is not None:
+        yield from _make_room(outgoing, stale)
     for mode in outgoing:
         yield Act(Op.DOWN, mode, f"{goal.mode} takes its devices")
-    if router_new or registry_new or control_new:
+    if not control_new:
         yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
-    if control_new:
-        cause = "not running" if observed.control_hash is None else "its definition changed"
-        yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
     yield from _engines(goal, stale)
     yield Act(Op.MULTIPLEXER, "multiplexer", "reads the registry and takes leases again")
     yield from _canaries(goal, stale)
     yield Act(Op.ROUTER, "router", "reads the config of the mode")
     yield Act(Op.RELEASE, "router", "waiting requests are answered by the mode")
+
+
+def _make_room(outgoing: list[Mode], stale: list[TierGoal]) -> Iterator[Act]:
+    yield Act(Op.HOLD, "router, multiplexer", "new requests wait and lose nothing")
+    yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
+    if outgoing or stale:
+        yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
 
 
 def _engines(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:

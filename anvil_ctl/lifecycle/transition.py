@@ -85,6 +85,8 @@ class Transition:
             steps = self._plan(before, files)
             if verb == "up":
                 refuse_other_mode(steps)
+            if verb == "switch":
+                refuse_new_control(steps, before.observed)
             if steps.acts:
                 self.world.check_gates(target)
             journals.set_aside(folder)
@@ -168,3 +170,13 @@ def refuse_other_mode(steps: Plan) -> None:
     others = [mode for mode in steps.source if mode != steps.target]
     if others:
         raise GateError(f"mode {others[0]} is live", hint=f"anvil-ctl switch {steps.target}")
+
+
+def refuse_new_control(steps: Plan, before: Observed) -> None:
+    """A switch keeps waiting requests, which a router that is replaced cannot. GateError if so."""
+    replaced = any(act.op is Op.CONTROL for act in steps.acts)
+    if replaced and before.control_hash is not None and before.modes:
+        raise GateError(
+            "router, multiplexer and guard run an older definition, and a switch keeps them",
+            hint=f"anvil-ctl up --mode {before.modes[0]}, then: anvil-ctl switch {steps.target}",
+        )

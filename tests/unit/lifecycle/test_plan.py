@@ -93,6 +93,18 @@ def test_a_changed_router_config_touches_no_engine() -> None:
     ]
 
 
+def test_a_new_control_project_replaces_the_old_one_before_anything_is_held() -> None:
+    """What waits in a router is lost when its container goes; what runs in it is finished."""
+    goal = replace(AGENTIC, control_hash="c2")
+    alone = plan(AGENTIC_LIVE, goal)
+    with_a_tier = plan(
+        AGENTIC_LIVE, replace(goal, tiers=(TierGoal("starter", "cpu", False, "s2"),))
+    )
+
+    assert [act.op for act in alone.acts] == [Op.INSTALL, Op.CONTROL]
+    assert [act.op for act in with_a_tier.acts][:4] == [Op.INSTALL, Op.CONTROL, Op.HOLD, Op.DRAIN]
+
+
 def test_both_modes_left_behind_by_a_killed_command_become_one() -> None:
     both = replace(FLEXIBILITY_LIVE, tiers={**AGENTIC_LIVE.tiers, **FLEXIBILITY_LIVE.tiers})
 

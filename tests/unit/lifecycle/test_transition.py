@@ -147,6 +147,16 @@ def test_a_failure_after_the_hold_brings_the_old_mode_back(site: Site, op: Op) -
     assert outcomes(site) == ["rolled_back"]
 
 
+def test_a_switch_does_not_replace_the_router_that_requests_wait_in(site: Site) -> None:
+    world = FakeWorld(site, replace(live(site, "agentic"), control_hash="older"))
+
+    with pytest.raises(GateError) as raised:
+        Transition(site, world).run("switch", "flexibility")
+
+    assert raised.value.hint == "anvil-ctl up --mode agentic, then: anvil-ctl switch flexibility"
+    assert world.done == []
+
+
 def test_a_drain_that_takes_too_long_only_readmits(site: Site) -> None:
     world = FakeWorld(site, live(site, "agentic"), fail_at=Op.DRAIN)
 
