@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import logging
 import signal
@@ -73,6 +74,7 @@ async def _serve(build: Build, grace_s: float) -> int:
     try:
         for listener in running.listeners:
             await _listen(listener)
+        _settle()
         await stop.wait()
         log.info("stopping: nothing new is accepted, answers under way have %.0f s", grace_s)
     finally:
@@ -81,6 +83,13 @@ async def _serve(build: Build, grace_s: float) -> int:
                 stopping.create_task(listener.server.stop(grace_s))
         await running.close()
     return 0
+
+
+def _settle() -> None:
+    """What was built to start with stays: collecting took 7 % of the busy core's samples (perf)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 async def _reload(reload: Callable[[], Awaitable[None]]) -> None:
