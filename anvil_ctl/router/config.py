@@ -35,6 +35,12 @@ _TIER_KEYS = _keys(
     "cost_input_per_mtok cost_output_per_mtok vision structured_output connect_timeout "
     "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens"
 )
+# Switches of the format that this version does not act on. Whoever sets one must know.
+_IDLE_SERVER_KEYS = _keys("backlog trusted_proxy metrics")
+_IDLE_ROUTER_KEYS = _keys(
+    "cost_sync verify_local_min profile_path residency policy calibration log stickiness"
+)
+_IDLE_TIER_KEYS = _keys("max_queue")
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
 
 
@@ -76,6 +82,7 @@ class Config(msgspec.Struct, frozen=True):
     mapping_version: str
     tiers: tuple[Tier, ...]
     presets: MappingProxyType[str, tuple[str, ...]]
+    metered_cloud: frozenset[str]
     exhaustion_status: int
     max_attempts: int
     echo_model: bool
@@ -124,6 +131,7 @@ def parse(data: bytes, file: str) -> Config:
     router.require("mapping_version", "tiers")
     relay_s = router.get("relay_timeout", table.seconds, 20.0)
     warnings = server.unknown(_SERVER_KEYS) + router.unknown(_ROUTER_KEYS)
+    warnings += server.idle(_IDLE_SERVER_KEYS) + router.idle(_IDLE_ROUTER_KEYS)
     tiers = _tiers(router, relay_s, warnings)
     fallback = Table(file, "[router.fallback]", router.get("fallback", table.mapping, {}))
     status = router.get("exhaustion_status", table.whole, 503)
@@ -131,12 +139,12 @@ def parse(data: bytes, file: str) -> Config:
         raise router.error("exhaustion_status", "an HTTP error status, 400 to 599")
     for key in ("verify_local_min", "cost_sync"):
         router.get(key, table.flag, False)
-    router.get("metered_cloud", table.texts, ())
     return Config(
         hash=hashlib.sha256(data).hexdigest(),
         mapping_version=router.must("mapping_version", table.text),
         tiers=tiers,
         presets=_presets(router, tiers),
+        metered_cloud=frozenset(router.get("metered_cloud", table.texts, ())),
         exhaustion_status=status,
         max_attempts=fallback.get("max_attempts", table.whole, 3),
         echo_model=router.get("response_model", table.one_of("requested", "served"), "requested")
@@ -189,7 +197,7 @@ def _url(value: object) -> str:
 
 def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
     values.require(*_REQUIRED)
-    warnings += values.unknown(_TIER_KEYS)
+    warnings += values.unknown(_TIER_KEYS) + values.idle(_IDLE_TIER_KEYS)
     local = values.must("privacy", table.one_of("local", "cloud")) == "local"
     wait_s = values.get("timeout", table.seconds, relay_s if local else 120.0)
     for key in ("cost_input_per_mtok", "cost_output_per_mtok"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +12,8 @@ from anvil_ctl.upstream.failure import Action, Failure
 
 _PREFIXES = ("anvil/", "anvil:")
 DEFAULT_PRESET = "chat"
+# Presets whose work class has another name than they have.
+_WORK_CLASSES = {"quick-edit": "bounded-edit"}
 
 
 class Source(StrEnum):
@@ -37,8 +39,15 @@ def resolve(config: Config, model: object) -> Choice:
     2. a tier's id gives that tier alone;
     3. a served model's name gives the tiers that serve it;
     4. anything else gives the preset `chat`, or the first preset, or the first tier.
+
+    A cloud tier costs money, so it is a candidate only where the operator said so: for a preset
+    whose work class is in `metered_cloud`, and for its own name where that lists anything.
     """
-    name = normalise(model)
+    found = _named(config, normalise(model))
+    return Choice(found.source, found.preset, tuple(_permitted(config, found)))
+
+
+def _named(config: Config, name: str) -> Choice:
     for preset in config.presets:  # 1
         if normalise(preset) == name:
             return _preset(config, preset, Source.PRESET)
@@ -62,6 +71,17 @@ def normalise(model: object) -> str:
         if name.startswith(prefix):
             return name.removeprefix(prefix).strip()
     return name
+
+
+def _permitted(config: Config, choice: Choice) -> Iterator[Tier]:
+    if choice.source is Source.PRESET:
+        preset = normalise(choice.preset)
+        metered = _WORK_CLASSES.get(preset, preset) in config.metered_cloud
+    else:
+        metered = choice.source is Source.PINNED and bool(config.metered_cloud)
+    for tier in choice.candidates:
+        if tier.local or metered:
+            yield tier
 
 
 def _preset(config: Config, preset: str, source: Source) -> Choice:

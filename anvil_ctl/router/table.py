@@ -72,6 +72,14 @@ class Table:
                 warnings.append(f"{self.file}: {self.where}: unknown key {key}{meant}")
         return warnings
 
+    def idle(self, keys: frozenset[str]) -> list[str]:
+        """A warning for each key that is right and has no effect in this version."""
+        return [
+            f"{self.file}: {self.where}: {key} has no effect in this version"
+            for key in self._values
+            if key in keys
+        ]
+
 
 def text(value: object) -> str:
     """A string with something in it."""

@@ -95,6 +95,15 @@ def test_a_typo_is_warned_about_with_the_key_that_was_meant() -> None:
     )
 
 
+def test_a_switch_without_effect_is_warned_about() -> None:
+    made = load(config(tier("a", URL, max_queue=3), router_keys="verify_local_min = true\n"))
+
+    assert made.warnings == (
+        "router.toml: [router]: verify_local_min has no effect in this version",
+        "router.toml: tier 'a': max_queue has no effect in this version",
+    )
+
+
 PRESETS = 'Planning = ["heavy"]\nchat = ["fast", "heavy"]\n'
 
 
@@ -127,3 +136,28 @@ def test_without_the_preset_chat_the_first_preset_or_tier_is_inferred() -> None:
 
     bare = resolve(load(config(*TWO)), "x")
     assert [candidate.id for candidate in bare.candidates] == ["fast"]
+
+
+CLOUD = (tier("near", URL), tier("far", URL, privacy="cloud"))
+CLOUD_PRESETS = 'chat = ["near", "far"]\nquick-edit = ["far"]\n'
+
+
+@pytest.mark.parametrize(
+    ("metered", "model", "ids"),
+    [
+        ([], "chat", ["near"]),
+        ([], "far", []),
+        ([], "anything", ["near"]),
+        (["chat"], "chat", ["near", "far"]),
+        (["chat"], "quick-edit", []),
+        (["bounded-edit"], "quick-edit", ["far"]),
+        (["chat"], "far", ["far"]),
+        (["chat"], "anything", ["near"]),
+    ],
+)
+def test_a_cloud_tier_is_asked_only_where_the_operator_said_so(
+    metered: list[str], model: str, ids: list[str]
+) -> None:
+    text = config(*CLOUD, presets=CLOUD_PRESETS, router_keys=f"metered_cloud = {metered}\n")
+
+    assert [each.id for each in resolve(load(text), model).candidates] == ids
