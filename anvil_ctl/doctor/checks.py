@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from anvil_ctl.compose import COMPOSE_MINIMUM
 from anvil_ctl.config import Mode
-from anvil_ctl.docker import COMPOSE_MINIMUM, Docker
+from anvil_ctl.docker import Docker
 from anvil_ctl.doctor.facts import taken
 from anvil_ctl.doctor.finding import Finding, Severity
 from anvil_ctl.errors import AnvilError

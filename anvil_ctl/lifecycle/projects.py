@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from anvil_ctl.compose import Project
 from anvil_ctl.config import Mode
-from anvil_ctl.docker import Docker, Project
+from anvil_ctl.docker import Docker
 from anvil_ctl.errors import UsageError
 from anvil_ctl.lifecycle.observe import CONTROL
 from anvil_ctl.paths import bundle

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from anvil_ctl.docker import Docker, DockerError, parse_version
+from anvil_ctl.compose import parse_version
+from anvil_ctl.docker import Docker
+from anvil_ctl.docker_errors import DockerError, failure
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,20 @@ def test_an_engine_elsewhere_is_refused_with_the_reason(monkeypatch: pytest.Monk
         Docker().socket()
 
     assert "DOCKER_HOST unset" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "next_command"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///x. Is it running?", "systemctl start"),
+        ("Got permission denied while trying to connect", "usermod -aG docker"),
+        ("write /x: no space left on device", "images prune"),
+        ("something else", "anvil-ctl doctor"),
+        ("", "anvil-ctl doctor"),
+    ],
+)
+def test_what_docker_says_comes_with_what_to_type(said: str, next_command: str) -> None:
+    error = failure(said)
+
+    assert next_command in error.hint
+    assert error.message
