@@ -6,13 +6,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from anvil_ctl.errors import ConfigError
 
 Dialect = Literal["openai", "anthropic"]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^:]+$")]
 
 
 class EngineImage(BaseModel):
@@ -26,6 +27,14 @@ class EngineImage(BaseModel):
     official: str | None = None
     entrypoint: list[str] = Field(min_length=1)
     device: Literal["cpu", "nvidia"]
+    # Where it keeps what it compiles: each becomes a named volume, safe to delete.
+    caches: list[AbsolutePath] = []
+    environment: dict[str, str] = {}
+    shm_size: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[mg]b$")
+    ipc: Literal["host", "private"] | None = None
+    ulimits: dict[str, int] = {}
+    cap_add: list[str] = []
+    read_only: bool = True
 
 
 class EngineFile(BaseModel):

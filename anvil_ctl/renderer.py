@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import tomlkit
-from jinja2 import Environment, StrictUndefined, TemplateError
 
-from anvil_ctl.config.model import Config, Mode, Tier
+from anvil_ctl.config.model import Config, Mode
+from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.service import LABEL, Cache, Service, build, container_name
+from anvil_ctl.templating import digest, environment
 
-LABEL = "dev.anvil"
 ENGINE_TOKEN = "ANVIL_ENGINE_TOKEN"  # noqa: S105 - the name of a variable
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """An engine as a Compose service, every value final."""
-
-    name: str
-    container: str
-    image: str
-    entrypoint: list[str]
-    command: list[str]
-    environment: dict[str, str]
-    user: str | None
-    publish: str
-    gpu_uuid: str | None
-    healthcheck: list[str]
-    start_timeout_s: int
-    stop_grace_s: int
-    swap: bool
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +51,7 @@ class Renderer:
 
     def mode(self, mode: Mode) -> ModeFiles:
         """Every text of one mode; ConfigError if the definition does not fit its engines."""
-        services = [self._service(mode, tier) for tier in self._tiers(mode)]
+        services = [self.service(mode, tier) for tier in self._tiers(mode)]
         router, registry = self._router(mode), self._registry(mode, services)
         said = json.dumps([[asdict(each) for each in services], router, registry], sort_keys=True)
         fingerprint = digest(said)
@@ -83,6 +63,7 @@ class Renderer:
                 hash=fingerprint,
                 project=self.config.project_of(mode),
                 services=services,
+                caches=_shared(services),
                 network=self.config.machine.project,
                 models_volume=self.config.machine.models_volume,
             )
@@ -131,14 +112,30 @@ class Renderer:
 
     def container(self, mode: Mode, tier: Tier) -> str:
         """The name that Compose gives the first container of a service."""
-        return f"{self.config.project_of(mode)}-{tier.id}-1"
+        return container_name(self.config, mode, tier)
+
+    def image(self, tier: Tier) -> str:
+        """What a tier runs: what we build or tag ourselves, else what its makers publish.
+
+        ConfigError where there is neither.
+        """
+        _engine, image = self._engine(tier)
+        name = f"{tier.engine}-{tier.image}"
+        tag = self.images.get(name) or image.official
+        if tag is None:
+            raise ConfigError(
+                f"tier {tier.id}: nobody publishes an image {tier.image!r} of {tier.engine}, and "
+                "nothing here builds it",
+                hint=f"see engines/{tier.engine}/README.md",
+            )
+        return tag
 
     def _tiers(self, mode: Mode) -> list[Tier]:
         definition = self.config.modes.get(mode)
         if definition is None:
             known = ", ".join(self.config.modes)
             raise ConfigError(f"anvil.toml has no [modes.{mode}]; it has: {known}")
-        return definition.tiers
+        return definition.enabled
 
     def _engine(self, tier: Tier) -> tuple[Engine, EngineImage]:
         engine = self.engines.get(tier.engine)
@@ -164,42 +161,10 @@ class Renderer:
             )
         return engine, image
 
-    def _service(self, mode: Mode, tier: Tier) -> Service:
+    def service(self, mode: Mode, tier: Tier) -> Service:
+        """A tier as Compose runs it, enabled or not; ConfigError where its engine cannot."""
         engine, image = self._engine(tier)
-        command = [*_arguments(engine, tier), *tier.extra_args]
-        unknown = engine.unknown_flags(command)
-        if unknown:
-            raise ConfigError(
-                f"tier {tier.id}: {tier.engine} {engine.file.version} has no flag "
-                f"{', '.join(unknown)}",
-                hint=f"see engines/{tier.engine}/flags.txt",
-            )
-        gpu = self.config.machine.roles[tier.role].gpu_uuid
-        pinned = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
-        labels = {
-            f"{LABEL}.project": self.config.machine.project,
-            f"{LABEL}.mode": mode,
-            f"{LABEL}.tier": tier.id,
-        }
-        service = Service(
-            name=tier.id,
-            container=self.container(mode, tier),
-            image=self.images[f"{tier.engine}-{tier.image}"],
-            entrypoint=list(image.entrypoint),
-            command=command,
-            environment=pinned,
-            user=engine.file.user,
-            # Loopback only: for the operator's probes. Clients go through the router.
-            publish=f"127.0.0.1:{tier.port}:{engine.file.port}",
-            gpu_uuid=gpu,
-            healthcheck=list(engine.file.healthcheck),
-            start_timeout_s=tier.start_timeout_s,
-            stop_grace_s=engine.file.stop_grace_s,
-            swap=tier.swap,
-            labels=labels,
-        )
-        labels[f"{LABEL}.config-hash"] = digest(json.dumps(asdict(service), sort_keys=True))
-        return service
+        return build(self.config, mode, tier, engine, image, tag=self.image(tier))
 
     def _router(self, mode: Mode) -> str:
         definition, tiers = self.config.modes[mode], self._tiers(mode)
@@ -224,7 +189,7 @@ class Renderer:
             "id": tier.id,
             "base_url": f"http://{tier.id}:{engine.file.port}",
             "dialect": tier.dialect,
-            "context_limit": tier.window,
+            "context_limit": tier.context_limit or tier.window,
             "privacy": "local",
             "tool_support": tier.tool_support,
             "vision": tier.vision,
@@ -232,6 +197,8 @@ class Renderer:
             "model": tier.served_name,
             "engine": tier.engine,
             "timeout": tier.answer_timeout_s,
+            **_bodies(tier),
+            **({"quantization": tier.quantization} if tier.quantization else {}),
             **({"swap_group": tier.role} if tier.swap else {}),
         }
 
@@ -245,7 +212,7 @@ class Renderer:
                 "url": f"http://{tier.id}:{self.engines[tier.engine].file.port}",
                 "health_path": self.engines[tier.engine].file.health_path,
                 "models_path": self.engines[tier.engine].file.models_path,
-                "start_timeout_s": tier.start_timeout_s,
+                "start_timeout_s": tier.longest_start_s,
                 "stop_timeout_s": service.stop_grace_s,
                 "drain_timeout_s": self.config.router.drain_timeout_s,
                 "load_estimate_s": tier.load_estimate_s,
@@ -256,34 +223,18 @@ class Renderer:
         return json.dumps({"version": 1, "mode": mode, "models": rows}, indent=1) + "\n"
 
 
-def _arguments(engine: Engine, tier: Tier) -> list[str]:
-    """The engine's argument groups for a tier; a group with an empty part is left out."""
-    jinja, argv = environment(), []
-    for group in engine.file.args:
-        try:
-            parts = [jinja.from_string(part).render(tier=tier) for part in group]
-        except TemplateError as error:
-            raise ConfigError(
-                f"engines/{tier.engine}/engine.toml: args: {error.message}"
-            ) from error
-        if all(parts):
-            argv.extend(parts)
-    return argv
+def _shared(services: list[Service]) -> list[Cache]:
+    """Every cache volume of a mode once, whichever services use it."""
+    found = {each.key: each for service in services for each in service.caches}
+    return [found[key] for key in sorted(found)]
 
 
-def environment() -> Environment:
-    """Jinja for files that are not HTML: undefined names are errors, quoting is by filter."""
-    jinja = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
-    jinja.filters["q"] = _compose_value
-    jinja.filters["toml"] = lambda value: tomlkit.item(value).as_string()
-    return jinja
-
-
-def _compose_value(value: object) -> str:
-    """`value` as JSON, which is YAML, with `$` doubled so that Compose leaves it alone."""
-    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
-
-
-def digest(text: str) -> str:
-    """The first 16 hex digits of a text's sha256: enough to tell two definitions apart."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _bodies(tier: Tier) -> dict[str, dict[str, object]]:
+    """What the router adds to requests for a tier: over the caller's word, and beneath it."""
+    thinking = tier.thinking.body() if tier.thinking else {}
+    forced = tier.thinking is not None and tier.thinking.forced
+    said = {
+        "extra_body": {**tier.extra_body, **(thinking if forced else {})},
+        "extra_body_defaults": {**tier.extra_body_defaults, **({} if forced else thinking)},
+    }
+    return {key: body for key, body in said.items() if body}

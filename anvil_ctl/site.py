@@ -70,9 +70,9 @@ class Site:
 
     def needed_images(self) -> dict[str, str]:
         """The images of all modes and of the control project: short name -> tag."""
-        tiers = [tier for mode in self.config.modes.values() for tier in mode.tiers]
-        names = {"control", "guard", *(f"{tier.engine}-{tier.image}" for tier in tiers)}
-        return {name: self.renderer.images[name] for name in names}
+        tiers = [tier for mode in self.config.modes.values() for tier in mode.enabled]
+        ours = {name: self.renderer.images[name] for name in ("control", "guard")}
+        return ours | {f"{tier.engine}-{tier.image}": self.renderer.image(tier) for tier in tiers}
 
     def official_image(self, name: str) -> str | None:
         """The published image that serves instead of one of ours, by its short name."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anvil_ctl.cli import console
-from anvil_ctl.cli.opened import installation
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +29,13 @@ def init(
     volume: Annotated[
         str, typer.Option("--volume", help="Volume of the weights.")
     ] = "fakoli-models",
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option("--gpu", help="A card of the site: NAME=UUID[,MIB[,CAPABILITY]]. Repeatable."),
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option("--platform", help="What the site runs on: linux or wsl2.")
+    ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Make new tokens.")] = False,
 ) -> None:
     """Write anvil.toml and the tokens, unless they are there."""
@@ -37,7 +44,11 @@ def init(
     from anvil_ctl.store import read_starter
 
     home, starter = Home.from_environ(), read_starter(bundle()).path
-    chosen = writing.Choices(project, port, engine_port, volume)
+    chosen = writing.Choices(
+        *(project, port, engine_port, volume),
+        writing.parse_platform(platform),
+        writing.parse_gpus(gpu or []),
+    )
     if writing.write_definition(home, bundle() / "templates", site, starter, chosen):
         console.say(f"wrote {home.config} (site {site})")
     else:
@@ -51,23 +62,46 @@ def render(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; let Compose check the files.")
     ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Write nothing; show what writing would change.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write every file to this folder instead; needs no Docker."),
+    ] = None,
 ) -> None:
     """Write the Compose files of the modes, or check the definition without writing."""
-    import tempfile
-    from pathlib import Path
-
+    from anvil_ctl import rendered, site
     from anvil_ctl.config.modes import known
+    from anvil_ctl.errors import UsageError
+    from anvil_ctl.paths import Home
 
-    site, docker = installation()
-    wanted = [known(mode, "--mode")] if mode else list(site.config.modes)
-    for each in wanted:
-        files = site.renderer.mode(each)
-        with tempfile.TemporaryDirectory() as folder:
-            draft = Path(folder) / "compose.yaml"
-            draft.write_text(files.compose, encoding="utf-8")
-            docker.project(files.project, draft).check()
-        if check:
-            console.say(f"{each}: {files.hash} accepted by Compose")
+    if check and (diff or out):
+        raise UsageError("--check goes without --diff and --out: it writes and compares nothing")
+    found = site.load(Home.from_environ())
+    for each in [known(mode, "--mode")] if mode else list(found.config.modes):
+        files = found.renderer.mode(each)
+        paths = rendered.beside(out, files) if out else rendered.installed(found, files)
+        if diff:
+            console.say(rendered.diff(paths) or f"{each}: {files.hash} nothing changes")
+        elif out:
+            rendered.write(paths)
+            console.say(f"{each}: {files.hash} {out / files.project}")
         else:
-            site.write_compose(files)
-            console.say(f"{each}: {files.hash} {site.compose_file(each)}")
+            _checked(files.project, files.compose)
+            if not check:
+                found.write_compose(files)
+            done = "accepted by Compose" if check else str(found.compose_file(each))
+            console.say(f"{each}: {files.hash} {done}")
+
+
+def _checked(project: str, compose: str) -> None:
+    """See that Compose accepts a file, before it is where anything reads it."""
+    import tempfile
+
+    from anvil_ctl.docker import Docker
+
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "compose.yaml"
+        draft.write_text(compose, encoding="utf-8")
+        Docker().project(project, draft).check()

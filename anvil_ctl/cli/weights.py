@@ -46,7 +46,7 @@ def list_images(as_json: AsJson = False) -> None:
 
     site, docker = installation()
     rows = [
-        {"name": name, "tag": site.catalog[name].tag, "here": docker.has_image(tag)}
+        {"name": name, "tag": tag, "here": docker.has_image(tag)}
         for name, tag in sorted(site.needed_images().items())
     ]
     if as_json:

@@ -55,13 +55,19 @@ def _explain(problem: ErrorDetails) -> str:
     return f"{where}: {text}{shown}"
 
 
+def _without_none(annotation: object) -> object:
+    """`X | None` as X."""
+    kinds = get_args(annotation)
+    return kinds[0] if kinds[1:] == (type(None),) else annotation
+
+
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema has at a location, for suggesting the nearest one."""
     found: object = Config
     for part in location:
         if isinstance(found, type) and issubclass(found, BaseModel):
             field = found.model_fields.get(str(part))
-            found = field.annotation if field else None
+            found = _without_none(field.annotation) if field else None
         else:
             # dict[str, X] and list[X]: the last type argument is what an entry holds.
             found = (get_args(found) or (None,))[-1]

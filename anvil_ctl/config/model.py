@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from math import ceil
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
+
+from anvil_ctl.config.tier import EnvName, HostName, Name, Port, Table, Tier
 
 Mode = Literal["agentic", "flexibility"]
+Platform = Literal["linux", "wsl2"]
 MODES: tuple[Mode, ...] = ("agentic", "flexibility")
 
 CONTROL_SERVICES = frozenset({"router", "multiplexer", "guard"})
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-# Tier ids and role names become host names and container names.
-HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Role(_Table):
+class Role(Table):
     """A place where one engine runs at a time: a GPU by its UUID, or the processor."""
 
     device: Literal["cpu", "nvidia"]
     gpu_uuid: str | None = Field(default=None, pattern=r"^GPU-[0-9a-fA-F-]{36}$")
+    # MiB of the whole card, and what a tier must leave free: desktop, contexts, fragmentation.
+    memory_mib: int | None = Field(default=None, gt=0)
+    reserve_mib: int = Field(default=0, ge=0)
+    # As nvidia-smi prints compute_cap; engines choose their kernels by it.
+    compute_capability: str | None = Field(default=None, pattern=r"^\d{1,2}\.\d$")
+    display: bool = False
 
     @model_validator(mode="after")
     def _a_gpu_is_named_by_uuid(self) -> Self:
@@ -36,11 +36,22 @@ class Role(_Table):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _the_reserve_is_part_of_a_card(self) -> Self:
+        if self.device == "cpu" and (self.memory_mib or self.reserve_mib or self.display):
+            msg = 'memory_mib, reserve_mib and display go with device = "nvidia"'
+            raise ValueError(msg)
+        if self.reserve_mib and (self.memory_mib is None or self.reserve_mib >= self.memory_mib):
+            msg = f"reserve_mib is {self.reserve_mib}: memory_mib must be set, and be more"
+            raise ValueError(msg)
+        return self
 
-class Machine(_Table):
+
+class Machine(Table):
     """What is particular to this machine."""
 
     project: HostName = "anvil"
+    platform: Platform = "linux"
     publish: str = "127.0.0.1"
     router_port: Port = 8000
     router_admin_port: Port = 8001
@@ -48,6 +59,21 @@ class Machine(_Table):
     multiplexer_admin_port: Port = 8003
     models_volume: Name = "fakoli-models"
     roles: dict[HostName, Role] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_role_has_its_own_card(self) -> Self:
+        holders: dict[str, str] = {}
+        for name, role in self.roles.items():
+            if role.gpu_uuid is None:
+                continue
+            other = holders.setdefault(role.gpu_uuid.lower(), name)
+            if other != name:
+                msg = (
+                    f"roles {other!r} and {name!r} have the same gpu_uuid {role.gpu_uuid}: both "
+                    "engines would land on one card (see: nvidia-smi -L)"
+                )
+                raise ValueError(msg)
+        return self
 
     def control_ports(self) -> tuple[int, ...]:
         return (
@@ -58,7 +84,7 @@ class Machine(_Table):
         )
 
 
-class Router(_Table):
+class Router(Table):
     """What the router does besides serving tiers."""
 
     mapping_version: str = Field(default="1", min_length=1)
@@ -67,37 +93,18 @@ class Router(_Table):
     drain_timeout_s: float = Field(default=30, ge=0)
 
 
-class Tier(_Table):
-    """A model on an engine in a role, as one mode runs it. Windows are tokens, times seconds."""
-
-    id: HostName
-    engine: Name
-    image: Name
-    role: HostName
-    model: str = Field(min_length=1, pattern=r"^[^/:][^:]*$")
-    served_name: Name
-    window: int = Field(gt=0)
-    # Requests served at once; each may use the whole window.
-    slots: int = Field(default=1, gt=0)
-    port: Port
-    dialect: Literal["openai", "anthropic"] = "openai"
-    tool_support: bool = False
-    vision: bool = False
-    prompt_cache: bool = True
-    swap: bool = False
-    # Until the first byte of an answer, and between two: a long prefill is silent.
-    answer_timeout_s: float = Field(default=300, gt=0)
-    start_timeout_s: int = Field(default=600, gt=0)
-    load_estimate_s: float = Field(default=60, gt=0)
-    extra_args: list[str] = []
-
-
-class ModeDefinition(_Table):
+class ModeDefinition(Table):
     """The closed set of tiers and presets that one mode runs."""
 
     description: str = ""
     presets: dict[Name, list[Name]] = Field(min_length=1)
+    # All that are written down; `enabled` has those that exist for everything but the schema.
     tiers: list[Tier] = Field(min_length=1)
+
+    @property
+    def enabled(self) -> list[Tier]:
+        """The tiers that this mode runs."""
+        return [tier for tier in self.tiers if tier.enabled]
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -107,18 +114,28 @@ class ModeDefinition(_Table):
         for reserved in CONTROL_SERVICES & known:
             msg = f"tier id {reserved!r} is the name of a control service: choose another"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _presets_name_tiers_that_run(self) -> Self:
+        running, known = {tier.id for tier in self.enabled}, {tier.id for tier in self.tiers}
+        if not running:
+            raise ValueError("no tier is enabled: a mode runs one at least")
         for preset, ids in self.presets.items():
             for each in ids:
+                if each in known - running:
+                    msg = f"preset {preset!r} names tier {each!r}, which has enabled = false"
+                    raise ValueError(msg)
                 if each not in known:
-                    known_list = ", ".join(sorted(known))
+                    known_list = ", ".join(sorted(running))
                     msg = f"preset {preset!r} names tier {each!r}; tiers here: {known_list}"
                     raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _one_tier_holds_a_role(self) -> Self:
-        for role in {tier.role for tier in self.tiers}:
-            members = [tier for tier in self.tiers if tier.role == role]
+        for role in {tier.role for tier in self.enabled}:
+            members = [tier for tier in self.enabled if tier.role == role]
             held = [tier.id for tier in members if not tier.swap]
             if len(members) > 1 and held:
                 names = ", ".join(tier.id for tier in members)
@@ -134,7 +151,7 @@ def _unique(what: str, values: list[str]) -> None:
             raise ValueError(msg)
 
 
-class Config(_Table):
+class Config(Table):
     """All of anvil.toml."""
 
     version: Literal[1]
@@ -144,13 +161,26 @@ class Config(_Table):
     modes: dict[Mode, ModeDefinition]
 
     @model_validator(mode="after")
-    def _modes_agree(self) -> Self:
+    def _tiers_fit_the_machine(self) -> Self:
+        control = self.machine.control_ports()
         for mode, definition in self.modes.items():
             for tier in definition.tiers:
-                if tier.role not in self.machine.roles:
+                where = f"modes.{mode}: tier {tier.id!r}"
+                role = self.machine.roles.get(tier.role)
+                if role is None:
                     known = ", ".join(sorted(self.machine.roles))
-                    msg = f"modes.{mode}: tier {tier.id!r} has role {tier.role!r}; roles: {known}"
+                    msg = f"{where} has role {tier.role!r}; roles: {known}"
                     raise ValueError(msg)
+                if tier.port in control:
+                    msg = (
+                        f"{where} has port {tier.port}, which [machine] gives to a control service"
+                    )
+                    raise ValueError(msg)
+                _fits(where, tier, role)
+        return self
+
+    @model_validator(mode="after")
+    def _modes_have_the_same_presets(self) -> Self:
         names = {mode: frozenset(each.presets) for mode, each in self.modes.items()}
         if len(set(names.values())) > 1:
             # A client that asks for a preset must not meet a 404 because the mode changed.
@@ -168,6 +198,33 @@ class Config(_Table):
     def swap_tiers(self) -> Iterator[tuple[Mode, Tier]]:
         """Every tier that the multiplexer starts and stops, in every mode."""
         for mode, definition in self.modes.items():
-            for tier in definition.tiers:
+            for tier in definition.enabled:
                 if tier.swap:
                     yield mode, tier
+
+
+def _fits(where: str, tier: Tier, role: Role) -> None:
+    """A tier's budget and the role's reserve share the card; ValueError prints the sum."""
+    if tier.vram_mib is None and tier.memory_fraction is None:
+        return
+    if role.memory_mib is None:
+        msg = (
+            f"{where} has a memory budget, and role {tier.role!r} has no memory_mib (see: "
+            "nvidia-smi --query-gpu=uuid,memory.total --format=csv)"
+        )
+        raise ValueError(msg)
+    by_fraction = ceil((tier.memory_fraction or 0) * role.memory_mib)
+    if tier.vram_mib is not None and by_fraction > tier.vram_mib:
+        msg = (
+            f"{where}: memory_fraction {tier.memory_fraction} of {role.memory_mib} MiB is "
+            f"{by_fraction} MiB, over its vram_mib {tier.vram_mib}"
+        )
+        raise ValueError(msg)
+    wanted = tier.vram_mib or by_fraction
+    if wanted + role.reserve_mib > role.memory_mib:
+        msg = (
+            f"{where} wants {wanted} MiB and role {tier.role!r} reserves {role.reserve_mib}: "
+            f"{wanted + role.reserve_mib} MiB of {role.memory_mib}; at most "
+            f"{role.memory_mib - role.reserve_mib} are left"
+        )
+        raise ValueError(msg)

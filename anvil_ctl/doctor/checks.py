@@ -13,7 +13,8 @@ from anvil_ctl.doctor.facts import taken
 from anvil_ctl.doctor.finding import Finding, Severity
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.init import TOKENS
-from anvil_ctl.renderer import LABEL, ModeFiles
+from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 from anvil_ctl.store import Volume
 
@@ -87,9 +88,9 @@ def _accepted(docker: Docker, files: ModeFiles) -> Finding:
 
 
 def _images(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
-    used = {f"{tier.engine}-{tier.image}" for tier in site.config.modes[mode].tiers}
+    used = {f"{tier.engine}-{tier.image}" for tier in site.config.modes[mode].enabled}
     for name in sorted({"control", "guard", *used}):
-        tag = site.renderer.images[name]
+        tag = site.needed_images()[name]
         if docker.has_image(tag):
             yield _right("image", f"{tag} is here")
         else:
@@ -102,7 +103,7 @@ def _weights(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
         yield _wrong("weights", f"no volume {name}", "the volume", "anvil-ctl pull starter")
         return
     volume = Volume(docker, name)
-    for model in sorted({tier.model for tier in site.config.modes[mode].tiers}):
+    for model in sorted({tier.weights for tier in site.config.modes[mode].enabled}):
         size = volume.size_of(model)
         if size:
             yield _right("weights", f"{name}: {model} ({size / 1e6:.0f} MB)")
@@ -117,7 +118,7 @@ def _ports(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
     for each in docker.containers(f"{LABEL}.project={site.project}"):
         ours |= each.host_ports if each.running else frozenset()
     wanted = [*site.config.machine.control_ports()]
-    wanted += [tier.port for tier in site.config.modes[mode].tiers]
+    wanted += [tier.port for tier in site.config.modes[mode].enabled]
     for port in taken([each for each in wanted if each not in ours]):
         yield _wrong(
             "port",

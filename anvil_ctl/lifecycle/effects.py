@@ -108,7 +108,7 @@ class RealEffects:
             self._endpoint(tier),
             file.health_path,
             file.models_path,
-            tier.start_timeout_s,
+            tier.longest_start_s,
             lambda: self._last_words(container),
         )
 
@@ -119,7 +119,7 @@ class RealEffects:
 
     def _canary(self, act: Act) -> None:
         tier = self._tier(act.target)
-        engines.canary(self._endpoint(tier), tier.start_timeout_s + tier.answer_timeout_s)
+        engines.canary(self._endpoint(tier), tier.longest_start_s + tier.answer_timeout_s)
 
     def _router(self) -> None:
         said = router_admin(self.site).reload()
@@ -145,7 +145,7 @@ class RealEffects:
         return f"exit status {code}: " + " / ".join(lines[-3:])
 
     def _tiers(self) -> list[Tier]:
-        return self.site.config.modes[self._target.mode].tiers
+        return self.site.config.modes[self._target.mode].enabled
 
     def _tier(self, tier_id: str) -> Tier:
         return next(tier for tier in self._tiers() if tier.id == tier_id)

@@ -42,7 +42,7 @@ def read(site: Site, found: Snapshot) -> Former | None:
         return None
     swapped = {row["tier"] for row in json.loads(registry)["models"]}
     fixed = tuple(sorted(set(found.observed.tiers.get(mode, {})) - swapped))
-    longest = max((tier.start_timeout_s for tier in site.config.modes[mode].tiers), default=600)
+    longest = max((tier.longest_start_s for tier in site.config.modes[mode].enabled), default=600)
     return Former(mode, compose, router, registry, fixed, longest)
 
 

@@ -11,7 +11,8 @@ from anvil_ctl.config import MODES, Mode
 from anvil_ctl.docker import Container, Docker
 from anvil_ctl.lifecycle.admin import Admin, Status
 from anvil_ctl.lifecycle.plan import Goal, Observed, TierGoal, TierState
-from anvil_ctl.renderer import LABEL, ModeFiles
+from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.service import LABEL
 from anvil_ctl.site import ADMIN_TOKEN, Site
 
 CONTROL = ("router", "multiplexer", "guard")
@@ -62,7 +63,7 @@ def goal(site: Site, files: ModeFiles, control_hash: str) -> Goal:
         project=files.project,
         tiers=tuple(
             TierGoal(tier.id, tier.role, tier.swap, hashes[tier.id])
-            for tier in site.config.modes[files.mode].tiers
+            for tier in site.config.modes[files.mode].enabled
         ),
         router_hash=_sha256(files.router),
         registry_hash=_sha256(files.registry),

@@ -33,7 +33,7 @@ def projects_of(
     """
     known: dict[str, set[str]] = {site.project: set(CONTROL)}
     for mode in modes:
-        tiers = site.config.modes[mode].tiers
+        tiers = site.config.modes[mode].enabled
         known[site.config.project_of(mode)] = {tier.id for tier in tiers}
     everything = set().union(*known.values())
     for service in services:

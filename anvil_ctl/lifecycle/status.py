@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from anvil_ctl.config import Mode, Tier
 from anvil_ctl.lifecycle.observe import CONTROL, Snapshot
-from anvil_ctl.renderer import LABEL
+from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 
 
@@ -78,7 +78,7 @@ def _control_state(found: Snapshot, name: str) -> str:
 def _tiers(
     site: Site, found: Snapshot, mode: Mode, answering: Callable[[Mode, Tier], bool]
 ) -> Iterator[TierStatus]:
-    for tier in site.config.modes[mode].tiers:
+    for tier in site.config.modes[mode].enabled:
         name = site.renderer.container(mode, tier)
         container = next((each for each in found.containers if each.name == name), None)
         running = container is not None and container.running

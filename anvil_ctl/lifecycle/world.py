@@ -16,7 +16,8 @@ from anvil_ctl.lifecycle import observe
 from anvil_ctl.lifecycle.effects import Effects, RealEffects
 from anvil_ctl.lifecycle.former import Former
 from anvil_ctl.lifecycle.observe import Snapshot
-from anvil_ctl.renderer import LABEL, ModeFiles
+from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 
 

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from anvil_ctl import config, engines
 from anvil_ctl.config import Config
-from anvil_ctl.paths import bundle
-from anvil_ctl.renderer import Renderer, environment
+from anvil_ctl.config.model import Platform
+from anvil_ctl.init import Choices, Gpu, write_definition
+from anvil_ctl.paths import Home, bundle
+from anvil_ctl.renderer import Renderer
 from anvil_ctl.site import templates
 
 IMAGES = {
     "control": "anvil/control:test",
     "guard": "anvil/guard:test",
     "llamacpp-cpu": "anvil/llamacpp-cpu:test",
+    "ktransformers-cuda": "anvil/ktransformers-cuda:test",
+    "ds4-cuda": "anvil/ds4-cuda:test",
 }
+HEAVY = "GPU-00000000-0000-4000-8000-00000000000a"
+FAST = "GPU-00000000-0000-4000-8000-00000000000b"
+
+
+def site_text(site: str, chosen: Choices) -> str:
+    """The definition that `init` writes for a site."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        write_definition(home, bundle() / "templates", site, "gguf/starter.gguf", chosen)
+        return home.config.read_text(encoding="utf-8")
 
 
 def cpu_text() -> str:
-    """The definition that `init` writes for the site `cpu`."""
-    template = bundle() / "templates" / "sites" / "cpu.toml.j2"
-    return (
-        environment()
-        .from_string(template.read_text(encoding="utf-8"))
-        .render(
-            project="anvil",
-            port=8000,
-            engine_port=30000,
-            models_volume="fakoli-models",
-            starter="gguf/starter.gguf",
-        )
-    )
+    return site_text("cpu", Choices())
+
+
+def fakoli_dark_text(platform: Platform = "wsl2") -> str:
+    gpus = {"heavy": Gpu(HEAVY), "fast": Gpu(FAST)}
+    return site_text("fakoli-dark", Choices(platform=platform, gpus=gpus))
+
+
+def single_gpu_text() -> str:
+    gpus = {"gpu": Gpu(HEAVY, 32607, "12.0")}
+    return site_text("single-gpu", Choices(platform="linux", gpus=gpus))
+
+
+def texts() -> dict[str, str]:
+    """Every site, as the golden files name it."""
+    return {
+        "cpu": cpu_text(),
+        "fakoli-dark-wsl2": fakoli_dark_text("wsl2"),
+        "fakoli-dark-linux": fakoli_dark_text("linux"),
+        "single-gpu": single_gpu_text(),
+    }
 
 
 def cpu() -> Config:
@@ -45,3 +69,12 @@ def renderer(definition: Config) -> Renderer:
     data = bundle()
     known = engines.load_all(data / "engines")
     return Renderer(definition, known, IMAGES, templates(data))
+
+
+def recorded(name: str, text: str) -> None:
+    """Compare with golden/NAME.txt; UPDATE_GOLDEN=1 writes it anew."""
+    path = Path(__file__).parent / "golden" / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+
+    assert text == path.read_text(encoding="utf-8")

@@ -108,8 +108,9 @@ def test_the_real_control_image_carries_no_control_plane() -> None:
     assert parts == {"__init__.py", "errors.py", "serving", "upstream", "router", "multiplexer"}
 
 
-def test_every_real_image_starts_from_the_base() -> None:
-    for image in catalog(bundle(), PACKAGE).values():
+def test_every_real_image_starts_from_the_base_or_from_nvidias() -> None:
+    for name, image in catalog(bundle(), PACKAGE).items():
         dockerfile = image.files["Dockerfile"]
         assert isinstance(dockerfile, Path)
-        assert "debian:trixie-slim" in dockerfile.read_text()
+        base = "nvidia/cuda:" if name.endswith("-cuda") else "debian:trixie-slim"
+        assert base in dockerfile.read_text()

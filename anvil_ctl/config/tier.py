@@ -1,0 +1,186 @@
+"""The schema of a tier: a model on an engine in a role, as one mode runs it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+# Tier ids and role names become host names and container names.
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+# A parser's or a kernel's name, as engines spell them.
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|API_KEY|CREDENTIAL")
+# The renderer sets these from the role: a second value would undo the pin.
+PINS = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"})
+
+
+class Table(BaseModel):
+    """A table of anvil.toml: no unknown keys, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parsers(Table):
+    """How the engine reads the model's own formats; the names are the engine's."""
+
+    reasoning: Word | None = None
+    tool: Word | None = None
+
+
+class Speculative(Table):
+    """Tokens drafted ahead and verified; counts are per step of the model."""
+
+    algorithm: Word
+    num_steps: int | None = Field(default=None, gt=0)
+    eagle_topk: int | None = Field(default=None, gt=0)
+    num_draft_tokens: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _a_chain_drafts_one_more_than_it_steps(self) -> Self:
+        if (self.num_steps is None) != (self.eagle_topk is None):
+            raise ValueError("num_steps and eagle_topk go together: give both or neither")
+        if self.eagle_topk == 1 and self.num_steps and self.num_draft_tokens != self.num_steps + 1:
+            wanted = self.num_steps + 1
+            msg = f"with eagle_topk = 1, num_draft_tokens must be num_steps + 1 = {wanted}"
+            raise ValueError(msg)
+        return self
+
+
+class Thinking(Table):
+    """How much the model thinks when a caller does not say; `forced` overrules callers."""
+
+    type: Literal["enable_thinking", "reasoning_effort"]
+    default: bool | Literal["low", "medium", "high"]
+    forced: bool = False
+
+    @model_validator(mode="after")
+    def _the_default_is_of_its_type(self) -> Self:
+        if isinstance(self.default, bool) != (self.type == "enable_thinking"):
+            msg = "default is true or false for enable_thinking, low, medium or high for an effort"
+            raise ValueError(msg)
+        return self
+
+    def body(self) -> dict[str, object]:
+        """What a request to the engine carries for it."""
+        if self.type == "enable_thinking":
+            return {"chat_template_kwargs": {"enable_thinking": self.default}}
+        return {"reasoning_effort": self.default}
+
+
+class Status(Table):
+    """What is known of a tier: seen to work, not yet seen, or known not to."""
+
+    state: Literal["verified", "experimental", "blocked"]
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _doubt_has_a_reason(self) -> Self:
+        if self.state != "verified" and not self.reason.strip():
+            msg = f"state {self.state!r} needs a reason: say what is not known, or what fails"
+            raise ValueError(msg)
+        return self
+
+
+class Tier(Table):
+    """One model as an engine serves it. Windows are tokens, times seconds, memory MiB."""
+
+    id: HostName
+    enabled: bool = True
+    engine: Name
+    image: Name
+    role: HostName
+    model: str = Field(min_length=1, pattern=r"^[^/:][^:]*$")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    served_name: Name
+    window: int = Field(gt=0)
+    # What the router lets through, where that is less than the engine's window.
+    context_limit: int | None = Field(default=None, gt=0)
+    # Requests served at once.
+    slots: int = Field(default=1, gt=0)
+    port: Port
+    dialect: Literal["openai", "anthropic"] = "openai"
+    tool_support: bool = False
+    vision: bool = False
+    prompt_cache: bool = True
+    quantization: Word | None = None
+    kv_cache_dtype: Word | None = None
+    parsers: Parsers = Parsers()
+    speculative: Speculative | None = None
+    thinking: Thinking | None = None
+    extra_body: dict[str, object] = {}
+    extra_body_defaults: dict[str, object] = {}
+    vram_mib: int | None = Field(default=None, gt=0)
+    memory_fraction: float | None = Field(default=None, gt=0, lt=1)
+    swap: bool = False
+    # Until the first byte of an answer, and between two: a long prefill is silent.
+    answer_timeout_s: float = Field(default=300, gt=0)
+    start_timeout_s: int = Field(default=600, gt=0)
+    first_start_timeout_s: int | None = Field(default=None, gt=0)
+    load_estimate_s: float = Field(default=60, gt=0)
+    env: dict[EnvName, str] = {}
+    extra_args: list[str] = []
+    status: Status | None = None
+
+    @property
+    def weights(self) -> str:
+        """The weights in the volume: the snapshot of a pinned repository, or `model` itself."""
+        if self.revision is None:
+            return self.model
+        return f"hub/models--{self.model.replace('/', '--')}/snapshots/{self.revision}"
+
+    @property
+    def longest_start_s(self) -> int:
+        """The first start of an image with a model compiles kernels; later ones find them."""
+        return max(self.start_timeout_s, self.first_start_timeout_s or 0)
+
+    @model_validator(mode="after")
+    def _a_repository_is_pinned(self) -> Self:
+        repository = _REPOSITORY.fullmatch(self.model) is not None
+        if self.revision is not None and not repository:
+            raise ValueError("revision goes with a model written as ORGANISATION/NAME")
+        if repository and self.revision is None and not self.model.endswith(".gguf"):
+            msg = (
+                f"model {self.model!r} is a repository: pin it with revision = the commit's 40 "
+                "hex digits, as the repository's list of files shows them"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _the_router_lets_no_more_through_than_the_engine_takes(self) -> Self:
+        if self.context_limit is not None and self.context_limit > self.window:
+            msg = (
+                f"context_limit {self.context_limit} is over window {self.window}: the engine "
+                "would refuse what the router lets through; lower it, or leave it out"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _thinking_is_said_once(self) -> Self:
+        said = self.thinking.body() if self.thinking else {}
+        for key in said.keys() & (self.extra_body.keys() | self.extra_body_defaults.keys()):
+            raise ValueError(f"{key} is set by thinking: take it out of extra_body")
+        return self
+
+    @model_validator(mode="after")
+    def _the_environment_holds_no_pin_and_no_secret(self) -> Self:
+        for name in self.env:
+            if name in PINS:
+                raise ValueError(f"env.{name} follows from the role's gpu_uuid: take it out")
+            if _SECRET.search(name):
+                raise ValueError(f"env.{name} looks like a secret: those belong in .env alone")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_blocked_does_not_run(self) -> Self:
+        if self.enabled and self.status and self.status.state == "blocked":
+            raise ValueError(f"blocked ({self.status.reason}): set enabled = false")
+        return self

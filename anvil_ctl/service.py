@@ -1,0 +1,167 @@
+"""A tier on its engine -> the Compose service that runs it, every value final. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from jinja2 import TemplateError
+
+from anvil_ctl.config.model import Config, Mode, Role
+from anvil_ctl.config.tier import Tier
+from anvil_ctl.engines import Engine, EngineImage
+from anvil_ctl.errors import ConfigError
+from anvil_ctl.templating import digest, environment
+
+LABEL = "dev.anvil"
+MODELS = "/models"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A named volume for what an engine compiles, and where the engine keeps it."""
+
+    key: str
+    volume: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An engine as a Compose service. Times are seconds."""
+
+    name: str
+    container: str
+    image: str
+    entrypoint: list[str]
+    command: list[str]
+    environment: dict[str, str]
+    user: str | None
+    publish: str
+    gpu_uuid: str | None
+    healthcheck: list[str]
+    start_timeout_s: int
+    stop_grace_s: int
+    swap: bool
+    caches: list[Cache]
+    shm_size: str | None
+    ipc: str | None
+    ulimits: dict[str, int]
+    cap_add: list[str]
+    read_only: bool
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def container_name(config: Config, mode: Mode, tier: Tier) -> str:
+    """The name that Compose gives the first container of a service."""
+    return f"{config.project_of(mode)}-{tier.id}-1"
+
+
+def build(
+    config: Config, mode: Mode, tier: Tier, engine: Engine, image: EngineImage, *, tag: str
+) -> Service:
+    """The service of a tier; ConfigError for a flag that the pinned engine does not know."""
+    role = config.machine.roles[tier.role]
+    values = _Values(config, tier, role)
+    command = [*values.groups(engine.file.args), *tier.extra_args]
+    unknown = engine.unknown_flags(command)
+    if unknown:
+        raise ConfigError(
+            f"tier {tier.id}: {tier.engine} {engine.file.version} has no flag {', '.join(unknown)}",
+            hint=f"see engines/{tier.engine}/flags.txt",
+        )
+    labels = {
+        f"{LABEL}.project": config.machine.project,
+        f"{LABEL}.mode": mode,
+        f"{LABEL}.tier": tier.id,
+    }
+    service = Service(
+        name=tier.id,
+        container=container_name(config, mode, tier),
+        image=tag,
+        entrypoint=list(image.entrypoint),
+        command=command,
+        environment={**values.mapping(image.environment), **tier.env, **pins(role)},
+        user=engine.file.user,
+        # Loopback only: for the operator's probes. Clients go through the router.
+        publish=f"127.0.0.1:{tier.port}:{engine.file.port}",
+        gpu_uuid=role.gpu_uuid,
+        healthcheck=list(engine.file.healthcheck),
+        start_timeout_s=tier.longest_start_s,
+        stop_grace_s=engine.file.stop_grace_s,
+        swap=tier.swap,
+        caches=_caches(config, tier, engine, image),
+        shm_size=image.shm_size,
+        ipc=image.ipc,
+        ulimits=dict(image.ulimits),
+        cap_add=list(image.cap_add),
+        read_only=image.read_only,
+        labels=labels,
+    )
+    labels[f"{LABEL}.config-hash"] = digest(json.dumps(asdict(service), sort_keys=True))
+    return service
+
+
+def pins(role: Role) -> dict[str, str]:
+    """The card by environment too: under WSL2 a device reservation hides no other card."""
+    if role.gpu_uuid is None:
+        return {}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": role.gpu_uuid}
+
+
+def memory_fraction(tier: Tier, role: Role) -> str:
+    """The share of the card that an engine is told, cut to two decimals; "" for its default.
+
+    Cut, never rounded: the budget is what may be taken at most.
+    """
+    if tier.memory_fraction is not None:
+        return f"{tier.memory_fraction:g}"
+    if tier.vram_mib is None or role.memory_mib is None:
+        return ""
+    return f"0.{tier.vram_mib * 100 // role.memory_mib:02d}"
+
+
+def _caches(config: Config, tier: Tier, engine: Engine, image: EngineImage) -> list[Cache]:
+    found = []
+    for number, target in enumerate(image.caches):
+        key = "-".join([tier.engine, tier.image, *([str(number)] if number else [])])
+        volume = f"{config.machine.project}-cache-{key}-{engine.file.version}"
+        found.append(Cache(f"cache-{key}", volume, target))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Fills in an engine's templates for one tier."""
+
+    config: Config
+    tier: Tier
+    role: Role
+
+    def groups(self, groups: list[list[str]]) -> list[str]:
+        """Groups of arguments in a row; one with a part that renders to nothing is left out."""
+        filled = ([self._fill("args", part) for part in group] for group in groups)
+        return [part for group in filled if all(group) for part in group]
+
+    def mapping(self, templates: dict[str, str]) -> dict[str, str]:
+        """A table's values; those that render to nothing are left out."""
+        filled = {name: self._fill("environment", text) for name, text in templates.items()}
+        return {name: value for name, value in filled.items() if value}
+
+    def _fill(self, key: str, template: str) -> str:
+        try:
+            return (
+                environment()
+                .from_string(template)
+                .render(
+                    tier=self.tier,
+                    role=self.role,
+                    machine=self.config.machine,
+                    model_path=f"{MODELS}/{self.tier.weights}",
+                    memory_fraction=memory_fraction(self.tier, self.role),
+                )
+            )
+        except TemplateError as error:
+            raise ConfigError(
+                f"engines/{self.tier.engine}/engine.toml: {key}: {error.message}"
+            ) from error
