@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+from anvil_ctl.config.model import Config, ModeDefinition, Tier
+from anvil_ctl.config.schema import advice, holds, json_schema, names
+
+
+def test_a_key_is_followed_through_tables_names_and_lists() -> None:
+    assert holds(Config, ("modes", "agentic", "tiers", "starter")) is Tier
+    assert holds(Config, ("machine", "roles", "any", "gpu_uuid")) is str
+    assert holds(Config, ("machine", "router_port", "x")) is None
+    assert holds(Config, ("nothing",)) is None
+
+
+def test_a_table_has_names_and_a_value_has_none() -> None:
+    assert "tiers" in names(ModeDefinition)
+    assert names(int) == []
+
+
+def test_advice_is_the_nearest_name_or_nothing() -> None:
+    assert advice("slot", ["slots", "port"]) == "; did you mean 'slots'?"
+    assert advice("zzz", ["slots"]) == ""
+
+
+def test_the_json_schema_has_every_reference_that_it_makes() -> None:
+    for schema in (json_schema(), json_schema(of_mode_file=True)):
+        text = json.dumps(schema)
+        made = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}
+
+        definitions = schema["$defs"]
+        assert isinstance(definitions, dict)
+        assert made <= set(definitions)
+
+
+def test_an_editor_is_told_of_a_modes_own_file() -> None:
+    assert "ModeFile" in json.dumps(json_schema()["properties"])
