@@ -67,9 +67,10 @@ def test_show_says_which_file_a_mode_comes_from(home: Path) -> None:
     shown = run("config", "show", ANVIL_CONFIG_AGENTIC=str(own))
 
     assert shown.stdout.startswith(f"# modes.agentic: {own}\n")
-    assert f"agentic: 1 tiers, {own}" in run(
-        "config", "validate", ANVIL_CONFIG_AGENTIC=str(own)
-    ).stdout
+    assert (
+        f"agentic: 1 tiers, {own}"
+        in run("config", "validate", ANVIL_CONFIG_AGENTIC=str(own)).stdout
+    )
 
 
 def test_a_definition_in_the_working_folder_changes_nothing(home: Path, tmp_path: Path) -> None:
