@@ -37,10 +37,13 @@ def connect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print how a client reaches the router: eval "$(anvil-ctl connect env)" for a shell."""
+    from anvil_ctl import site as sites
+    from anvil_ctl.clients import local
     from anvil_ctl.clients import recipe as recipes
-    from anvil_ctl.paths import bundle
+    from anvil_ctl.paths import Home, bundle
 
-    templates, facts = bundle() / "templates", _facts(model, url)
+    templates = bundle() / "templates"
+    facts = local.facts(sites.load(Home.from_environ()), model, url)
     if client is None:
         names = recipes.names(templates)
         titles = {each: recipes.read(templates, each, facts).title for each in names}
@@ -72,9 +75,7 @@ def _record(recipe: Recipe, client: str, facts: Facts) -> object:
 
 
 def _write(recipe: Recipe, client: str, file: Path | None) -> None:
-    from anvil_ctl import backup
-    from anvil_ctl.clients.settings import merged
-    from anvil_ctl.config.sources import read_file
+    from anvil_ctl.clients import local
     from anvil_ctl.errors import UsageError
 
     if recipe.settings is None:
@@ -82,34 +83,8 @@ def _write(recipe: Recipe, client: str, file: Path | None) -> None:
             f"--write: {client} has no settings file that this program writes",
             hint=f"anvil-ctl connect {client}",
         )
-    path = file or Path(recipe.settings.file).expanduser()
-    before = read_file(path) if path.exists() else ""
-    after = merged(before, recipe.settings.values, str(path))
-    if after == before:
-        console.say(f"{path}: has it all already, left as it is")
+    done = local.write(recipe.settings, file)
+    if not done.changed:
+        console.say(f"{done.path}: has it all already, left as it is")
         return
-    # Such files may hold credentials of other providers.
-    copy = backup.replace(path, after, mode=0o600)
-    console.say(f"wrote {path}" + (f" (before: {copy})" if copy else ""))
-
-
-def _facts(model: str | None, url: str | None) -> Facts:
-    import shlex
-    import sys
-
-    from anvil_ctl import site as sites
-    from anvil_ctl.clients.facts import Facts, chosen, windows
-    from anvil_ctl.paths import Home, default_home
-
-    site = sites.load(Home.from_environ())
-    presets = windows(site.config)
-    program = Path(sys.executable).with_name("anvil-ctl")
-    command = [str(program)] if program.exists() else [sys.executable, "-m", "anvil_ctl"]
-    home = [] if site.home.root == default_home() else [f"ANVIL_HOME={site.home.root}"]
-    return Facts(
-        url=(url or site.url(site.config.machine.router_port)).rstrip("/"),
-        model=chosen(presets, model),
-        presets=presets,
-        token=site.router_token(),
-        token_command=shlex.join([*(["env", *home] if home else []), *command, "connect", "token"]),
-    )
+    console.say(f"wrote {done.path}" + (f" (before: {done.copy})" if done.copy else ""))
