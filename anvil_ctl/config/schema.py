@@ -44,12 +44,13 @@ def json_schema(*, of_mode_file: bool = False) -> dict[str, object]:
     if of_mode_file:
         return _titled(ModeDefinition.model_json_schema(), "a mode's own file")
     schema = Config.model_json_schema()
-    # A mode's entry is replaced by what its file holds before the schema above is applied.
-    entry = {"anyOf": [{"$ref": "#/$defs/ModeDefinition"}, {"$ref": "#/$defs/ModeFile"}]}
-    schema["$defs"]["ModeFile"] = ModeFile.model_json_schema()
+    section = schema["$defs"]["ModeDefinition"]
+    section["properties"] |= ModeFile.model_json_schema()["properties"]
+    # Not a choice of two whole schemas: an editor could not say which key of a section is wrong.
+    section["anyOf"] = [{"required": section.pop("required")}, {"required": ["file"]}]
     schema["properties"]["modes"] = {
         "type": "object",
-        "properties": dict.fromkeys(MODES, entry),
+        "properties": {mode: {"$ref": "#/$defs/ModeDefinition"} for mode in MODES},
         "additionalProperties": False,
     }
     return _titled(schema, "anvil.toml")

@@ -33,5 +33,10 @@ def test_the_json_schema_has_every_reference_that_it_makes() -> None:
         assert made <= set(definitions)
 
 
-def test_an_editor_is_told_of_a_modes_own_file() -> None:
-    assert "ModeFile" in json.dumps(json_schema()["properties"])
+def test_a_section_of_the_schema_is_a_definition_or_the_name_of_a_file() -> None:
+    definitions = json_schema()["$defs"]
+    assert isinstance(definitions, dict)
+    section = definitions["ModeDefinition"]
+
+    assert {"file", "tiers", "presets"} <= set(section["properties"])
+    assert section["anyOf"] == [{"required": ["presets", "tiers"]}, {"required": ["file"]}]
