@@ -56,6 +56,7 @@ def test_the_wheel_carries_its_data_and_renders_from_it(installed: Path, tmp_pat
     assert Path(bundle) == installed / "anvil_ctl" / "_data"
     assert project == "anvil-flexibility"
     assert catalog == "['control', 'guard', 'llamacpp-cpu']"
+    assert "OpenAI()" in run(installed, tmp_path, "-m", "anvil_ctl", "connect", "openai")
 
 
 def test_the_wheel_has_no_tests_and_no_secrets(installed: Path) -> None:
