@@ -13,10 +13,11 @@ from anvil_ctl.doctor.facts import taken
 from anvil_ctl.doctor.finding import Finding, Severity
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.init import TOKENS
+from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
-from anvil_ctl.store import Volume
+from anvil_ctl.store import Volume, read_starter
 
 
 def check(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
@@ -99,17 +100,22 @@ def _images(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
 
 def _weights(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
     name = site.config.machine.models_volume
+    models = sorted({tier.weights for tier in site.config.modes[mode].enabled})
+    starter = read_starter(bundle()).path
     if not docker.volume_exists(name):
-        yield _wrong("weights", f"no volume {name}", "the volume", "anvil-ctl pull starter")
+        remedy = "anvil-ctl pull starter" if starter in models else f"docker volume create {name}"
+        yield _wrong("weights", f"no volume {name}", "the volume", remedy)
         return
     volume = Volume(docker, name)
-    for model in sorted({tier.weights for tier in site.config.modes[mode].enabled}):
+    for model in models:
         size = volume.size_of(model)
         if size:
             yield _right("weights", f"{name}: {model} ({size / 1e6:.0f} MB)")
-        else:
-            observed = f"{name}: {model} is {'empty' if size == 0 else 'not there'}"
-            yield _wrong("weights", observed, "the model's file", "anvil-ctl pull starter")
+            continue
+        observed = f"{name}: {model} is {'empty' if size == 0 else 'not there'}"
+        put = f"put the weights into the volume {name} at {model}"
+        remedy = "anvil-ctl pull starter" if model == starter else put
+        yield _wrong("weights", observed, "the model's weights", remedy)
 
 
 def _ports(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
