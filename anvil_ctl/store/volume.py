@@ -41,8 +41,9 @@ class Volume:
     name: str
 
     def size_of(self, path: str) -> int | None:
-        """Bytes of a regular file; None where there is none."""
-        found = self._run(f"stat -c %s {_quoted(path)} 2>/dev/null || echo none").strip()
+        """Bytes of a file, or of all files under a folder, links followed; None for neither."""
+        files = f"find -L {_quoted(path)} -type f -printf '%s\\n' 2>/dev/null"
+        found = self._run(f"{files} | awk '{{s += $1}} END {{printf NR ? \"%.0f\" : \"none\", s}}'").strip()
         return int(found) if found.isdigit() else None
 
     def sha256_of(self, path: str) -> str:
