@@ -42,8 +42,9 @@ class Volume:
 
     def size_of(self, path: str) -> int | None:
         """Bytes of a file, or of all files under a folder, links followed; None for neither."""
-        files = f"find -L {_quoted(path)} -type f -printf '%s\\n' 2>/dev/null"
-        found = self._run(f"{files} | awk '{{s += $1}} END {{printf NR ? \"%.0f\" : \"none\", s}}'").strip()
+        sizes = f"find -L {_quoted(path)} -type f -printf '%s\\n' 2>/dev/null"
+        total = """awk '{s += $1} END {printf NR ? "%.0f" : "none", s}'"""
+        found = self._run(f"{sizes} | {total}").strip()
         return int(found) if found.isdigit() else None
 
     def sha256_of(self, path: str) -> str:
