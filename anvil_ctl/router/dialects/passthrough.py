@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Usage
@@ -23,7 +25,7 @@ _TAIL = 16 << 10
 
 
 class Passthrough:
-    """Sends a stream on. `model`: JSON text to put in place of the upstream's name, if any."""
+    """Sends a stream on. `model`: a JSON string to put in place of the upstream's name, if any."""
 
     __slots__ = (
         "_answer",
@@ -40,7 +42,7 @@ class Passthrough:
     def __init__(self, dialect: Dialect, *, model: bytes | None, include_usage: bool) -> None:
         self._dialect = dialect
         self._reader = reader(dialect)
-        self._model = model
+        self._model = None if model is None else b'"model":' + model
         self._needle: bytes | None = None
         self._strip_usage = dialect is Dialect.OPENAI and not include_usage
         self._answer = Answer()
@@ -120,6 +122,28 @@ class Passthrough:
         fresh = reader(self._dialect)
         for event in EventDecoder().feed(tail):
             self._answer.extend(fresh.read(event))
+
+
+def renamed(body: bytes, model: bytes | None) -> bytes:
+    """A whole answer, a JSON object, under the name `model`, a JSON string; None changes nothing.
+
+    Where the key can be told from its bytes alone, no other byte of the answer changes.
+    """
+    if model is None:
+        return body
+    found = _MODEL.search(body)
+    if found is not None and _is_only_key(body, found.start()):
+        head = body.index(b":", found.start()) + 1
+        return b"".join((body[:head], model, body[found.end() :]))
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    fields["model"] = msgspec.Raw(model)
+    return msgspec.json.encode(fields)
+
+
+def _is_only_key(body: bytes, start: int) -> bool:
+    """Whether what looks like a key is surely one, of the outermost object and not said twice."""
+    quoted = body[start - 1 : start] == b"\\"
+    return not quoted and body.count(b"{", 0, start) == 1 and body.count(b'"model"') == 1
 
 
 def _without_usage(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from anvil_ctl.router.dialects import finish
+from anvil_ctl.router.dialects import finish, passthrough
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
 from anvil_ctl.router.dialects.call import Dialect
@@ -243,3 +243,28 @@ def test_finish_reasons_have_a_word_in_each_dialect(
 ) -> None:
     assert finish.for_openai(reason, tools=tools) == openai
     assert finish.for_anthropic(reason, tools=tools) == anthropic_word
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{ "id":1, "model": "served" , "x": 1.50}', b'{ "id":1, "model":"asked" , "x": 1.50}'),
+        (b'{"x":1}', b'{"x":1,"model":"asked"}'),
+        (b'{"x":{"model":"inner"}}', b'{"x":{"model":"inner"},"model":"asked"}'),
+        (b'{"x":{"model":"i"},"model":"s"}', b'{"x":{"model":"i"},"model":"asked"}'),
+        (b'{"model":"s","x":{"model":"i"}}', b'{"model":"asked","x":{"model":"i"}}'),
+        (b'{"a\\"model":"b"}', b'{"a\\"model":"b","model":"asked"}'),
+        (
+            b'{"a":"\\"model\\":\\"b\\"","model":"s"}',
+            b'{"a":"\\"model\\":\\"b\\"","model":"asked"}',
+        ),
+        (b'{"model":"s","model":"t"}', b'{"model":"asked"}'),
+    ],
+)
+def test_only_the_answers_own_name_is_replaced(body: bytes, expected: bytes) -> None:
+    renamed = passthrough.renamed(body, b'"asked"')
+
+    assert json.loads(renamed) == json.loads(expected)
+    if body.count(b"model") == 1 and b'"x": 1.50' in body:
+        assert b'"x": 1.50}' in renamed
+    assert passthrough.renamed(body, None) == body
