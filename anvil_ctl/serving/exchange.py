@@ -120,7 +120,10 @@ class Exchange:
         """Send one piece of the body, as one chunk in one write. Empty pieces are dropped."""
         if not data or self._bodiless:
             return
-        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self.sent += len(data)
+        self._wire.send(data)
 
     async def drain(self) -> None:
         """Wait while the client reads more slowly than we write."""

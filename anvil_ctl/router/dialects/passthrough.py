@@ -7,6 +7,7 @@ In between, a byte search finds what must not pass: an error event, or usage nob
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import msgspec
 
@@ -22,6 +23,7 @@ _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 # The finish reason, usage and terminator of a stream fit in this many bytes, in up to four reads.
 _TAIL = 16 << 10
+_TAIL_READS = 4
 
 
 class Passthrough:
@@ -47,7 +49,7 @@ class Passthrough:
         self._strip_usage = dialect is Dialect.OPENAI and not include_usage
         self._answer = Answer()
         self._rest = b""
-        self._last = (b"", b"", b"", b"")
+        self._last: deque[bytes] = deque(maxlen=_TAIL_READS)
         self.ready = False
 
     @property
@@ -95,7 +97,7 @@ class Passthrough:
             self._read_first(data)
         if b'"error"' in data or b"event: error" in data:
             self._refuse_error(data)
-        self._last = (*self._last[1:], data)
+        self._last.append(data)
         if self._needle is not None and self._model is not None:
             data = data.replace(self._needle, self._model)
         if self._strip_usage and b'"usage"' in data and _USAGE_ONLY.search(data):
@@ -118,7 +120,7 @@ class Passthrough:
 
     def _read_tail(self) -> None:
         tail = b"".join(self._last)[-_TAIL:]
-        self._last = (b"", b"", b"", b"")
+        self._last.clear()
         fresh = reader(self._dialect)
         for event in EventDecoder().feed(tail):
             self._answer.extend(fresh.read(event))

@@ -268,3 +268,17 @@ def test_only_the_answers_own_name_is_replaced(body: bytes, expected: bytes) -> 
     if body.count(b"model") == 1 and b'"x": 1.50' in body:
         assert b'"x": 1.50}' in renamed
     assert passthrough.renamed(body, None) == body
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_the_text_in_the_middle_is_written_as_the_first_piece_is(dialect: Dialect) -> None:
+    written = writer(dialect, STAMP, include_usage=False)
+    begun = written.begin(Usage())
+    first = written.write([Text('a "quoted"\n\u2028 é %d %b')])
+    later = written.write([Text('a "quoted"\n\u2028 é %d %b')])
+
+    assert begun
+    assert first.endswith(later)
+    (event,) = EventDecoder().feed(later)
+    assert json.loads(event.data) == json.loads(first.split(b"data: ")[-1])
+    assert reader(dialect).read(event)[-1] == Text('a "quoted"\n\u2028 é %d %b')
