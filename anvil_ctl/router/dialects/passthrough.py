@@ -24,6 +24,8 @@ _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 # The finish reason, usage and terminator of a stream fit in this many bytes, in up to four reads.
 _TAIL = 16 << 10
 _TAIL_READS = 4
+# This much is decoded at a time while looking for the beginning and the end.
+_STEP = 1 << 10
 
 
 class Passthrough:
@@ -105,10 +107,14 @@ class Passthrough:
         return data
 
     def _read_first(self, data: bytes) -> None:
-        for event in EventDecoder().feed(data):
-            deltas = self._reader.read(event)
-            self._answer.extend(deltas)
-            self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+        decoder = EventDecoder()
+        for start in range(0, len(data), _STEP):
+            for event in decoder.feed(data[start : start + _STEP]):
+                deltas = self._reader.read(event)
+                self._answer.extend(deltas)
+                self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+            if self.ready:
+                break  # a fast engine's first read may hold hundreds of events more
         found = _MODEL.search(data) if self._needle is None else None
         if found is not None and found[0] != self._model:
             self._needle = found[0]
@@ -121,9 +127,12 @@ class Passthrough:
     def _read_tail(self) -> None:
         tail = b"".join(self._last)[-_TAIL:]
         self._last.clear()
-        fresh = reader(self._dialect)
-        for event in EventDecoder().feed(tail):
-            self._answer.extend(fresh.read(event))
+        for size in (_STEP, _TAIL):
+            fresh = reader(self._dialect)
+            for event in EventDecoder().feed(tail[-size:]):
+                self._answer.extend(fresh.read(event))
+            if self._answer.ended and self._answer.usage.output is not None:
+                break  # usage comes with the end; only where it doesn't, more is read
 
 
 def renamed(body: bytes, model: bytes | None) -> bytes:

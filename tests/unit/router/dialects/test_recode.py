@@ -282,3 +282,19 @@ def test_the_text_in_the_middle_is_written_as_the_first_piece_is(dialect: Dialec
     (event,) = EventDecoder().feed(later)
     assert json.loads(event.data) == json.loads(first.split(b"data: ")[-1])
     assert reader(dialect).read(event)[-1] == Text('a "quoted"\n\u2028 é %d %b')
+
+
+@pytest.mark.parametrize("size", [1, 64, 1 << 20])
+def test_beginning_usage_and_end_are_found_in_a_long_stream_however_it_is_cut(size: int) -> None:
+    pieces = [{"content": "x" * 40} for _ in range(500)]
+    stream = b"".join(doubles.openai_events(*pieces))
+    recoder = passthrough.Passthrough(Dialect.OPENAI, model=b'"asked"', include_usage=True)
+
+    out = b"".join(recoder.feed(stream[i : i + size]) for i in range(0, len(stream), size))
+    out += recoder.finish()
+
+    assert recoder.ready
+    assert recoder.whole
+    assert (recoder.usage.input, recoder.usage.output) == (7, 3)
+    assert out.count(b'"model":"asked"') == 503
+    assert b"served-name" not in out
