@@ -113,8 +113,11 @@ class Router:
             return
         try:
             call = calls.parse(dialect, request.body)
-            async with self._hold.admitted():
+            await self._hold.enter()
+            try:
                 await self._serve(call, request, exchange)
+            finally:
+                self._hold.leave()
         except BadRequestError as error:
             self._refuse(request, exchange, 400, error.kind, error.message)
         except HoldFullError as error:
@@ -125,7 +128,7 @@ class Router:
     async def _serve(self, call: calls.Call, request: Request, exchange: Exchange) -> None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._live
-        choice = route.resolve(live.config, call.model)
+        choice = live.choices.get(call.model) or route.resolve(live.config, call.model)
         exchange.fields.update(
             dialect=call.dialect.value,
             stream=call.stream,

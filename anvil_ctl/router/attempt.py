@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.dialects import recode
+from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.call import Call, Dialect
 from anvil_ctl.router.dialects.delta import Delta, Usage
@@ -59,8 +60,10 @@ class Attempt:
         self._tried = tuple(tried)
         self._betas = betas
         served = bound.tier.model or call.model
-        shown = call.model if config.echo_model and call.model else served
-        self._stamp = Stamp(os.urandom(12).hex(), int(time.time()), shown)
+        self._shown = call.model if config.echo_model and call.model else served
+
+    def _stamp(self) -> Stamp:
+        return Stamp(os.urandom(12).hex(), int(time.time()), self._shown)
 
     async def run(self, pool: Pool) -> None:
         """Raises UpstreamError if the tier failed and nothing was sent to the client."""
@@ -69,7 +72,8 @@ class Attempt:
         stream = self._call.stream or not same
         body = build(self._call, self._bound.target, stream=stream)
         limits = self._bound.streamed if stream else self._bound.buffered
-        async with self._bound.admitted():
+        lease = await self._bound.enter()
+        try:
             response = await pool.post(
                 self._bound.endpoint, body, limits, headers=self._request_headers()
             )
@@ -77,6 +81,8 @@ class Attempt:
                 await self._answer(response, same=same)
             finally:
                 response.close()
+        finally:
+            self._bound.leave(lease)
 
     async def _answer(self, response: Response, *, same: bool) -> None:
         if response.status != 200:
@@ -106,29 +112,31 @@ class Attempt:
     def _recoder(self, *, same: bool) -> Recoder:
         usage = self._call.include_usage
         if not same:
-            writer = recode.writer(self._call.dialect, self._stamp, include_usage=usage)
+            writer = recode.writer(self._call.dialect, self._stamp(), include_usage=usage)
             return Translate(self._bound.tier.dialect, writer)
-        model = b'"model":' + msgspec.json.encode(self._stamp.model) if self._echoes() else None
-        return Passthrough(self._call.dialect, model=model, include_usage=usage)
+        return Passthrough(self._call.dialect, model=self._echoed(), include_usage=usage)
 
-    def _echoes(self) -> bool:
-        return self._config.echo_model and bool(self._call.model)
+    def _echoed(self) -> bytes | None:
+        """The name that the caller asked for, as JSON, where it gets to see that one."""
+        named = self._config.echo_model and self._call.model
+        return msgspec.json.encode(self._call.model) if named else None
 
     def _whole(self, body: bytes, *, same: bool) -> None:
         """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
         deltas = recode.reader(self._bound.tier.dialect).whole(body)
-        answer = Answer()
-        answer.extend(deltas)
         if self._call.stream:
             self._replay(deltas)
         elif same:
-            self._reply(self._renamed(body), answer)
+            usage = next((delta for delta in deltas if isinstance(delta, Usage)), Usage())
+            self._reply(passthrough.renamed(body, self._echoed()), usage)
         else:
-            self._reply(recode.render(self._call.dialect, answer, self._stamp), answer)
+            answer = Answer()
+            answer.extend(deltas)
+            self._reply(recode.render(self._call.dialect, answer, self._stamp()), answer.usage)
 
     def _replay(self, deltas: list[Delta]) -> None:
         usage = self._call.include_usage
-        writer = recode.writer(self._call.dialect, self._stamp, include_usage=usage)
+        writer = recode.writer(self._call.dialect, self._stamp(), include_usage=usage)
         self._exchange.start(200, (("content-type", "text/event-stream"), *self._commit()))
         self._exchange.write(recode.replay(deltas, writer))
         self._exchange.end()
@@ -148,20 +156,11 @@ class Attempt:
             if not collect.whole:
                 raise
         collect.finish()
-        self._reply(recode.render(self._call.dialect, collect.answer, self._stamp), collect.answer)
+        answer = collect.answer
+        self._reply(recode.render(self._call.dialect, answer, self._stamp()), answer.usage)
 
-    def _renamed(self, body: bytes) -> bytes:
-        if not self._echoes():
-            return body
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        name = msgspec.Raw(msgspec.json.encode(self._stamp.model))
-        if fields.get("model") == name:
-            return body
-        fields["model"] = name
-        return msgspec.json.encode(fields)
-
-    def _reply(self, body: bytes, answer: Answer) -> None:
-        self._count(answer.usage)
+    def _reply(self, body: bytes, usage: Usage) -> None:
+        self._count(usage)
         self._exchange.reply(200, body, headers=self._commit())
 
     def _request_headers(self) -> bytes:
@@ -186,19 +185,34 @@ class Attempt:
         )
         if not self._config.decision_headers:
             return ()
-        headers = (
-            ("x-anvil-tier", tier.id),
-            ("x-anvil-model", tier.model or self._call.model),
-            ("x-anvil-mode", self._config.mode),
-            ("x-anvil-source", self._choice.source),
-            ("x-anvil-fell-back", "true" if fell_back else "false"),
-            ("x-anvil-tiers-tried", ",".join(self._tried)),
-            ("x-anvil-mapping-version", self._config.mapping_version),
+        return _decision(
+            tier=tier.id,
+            model=tier.model or self._call.model,
+            mode=self._config.mode,
+            source=self._choice.source,
+            tried=self._tried,
+            version=self._config.mapping_version,
         )
-        return tuple((name, _ascii(value)) for name, value in headers if value)
 
     def _count(self, usage: Usage) -> None:
         self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)
+
+
+@functools.lru_cache(maxsize=256)
+def _decision(
+    *, tier: str, model: str, mode: str, source: str, tried: tuple[str, ...], version: str
+) -> tuple[tuple[str, str], ...]:
+    """The headers that say what was decided: the same few again and again."""
+    headers = (
+        ("x-anvil-tier", tier),
+        ("x-anvil-model", model),
+        ("x-anvil-mode", mode),
+        ("x-anvil-source", source),
+        ("x-anvil-fell-back", "true" if len(tried) > 1 else "false"),
+        ("x-anvil-tiers-tried", ",".join(tried)),
+        ("x-anvil-mapping-version", version),
+    )
+    return tuple((name, _ascii(value)) for name, value in headers if value)
 
 
 def _ascii(value: str) -> str:

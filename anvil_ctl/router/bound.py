@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.router import route
 from anvil_ctl.router.config import Config, Multiplexer, Tier
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
@@ -60,25 +60,33 @@ class BoundTier:
         self._lease_from = lease_from if tier.swap_group is not None else None
         self._lease_limits = Deadlines(5.0, lease_s, lease_s)
 
-    @contextlib.asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """The right to use the tier: a slot, and a lease where the model is swap-managed.
+    async def enter(self) -> Lease | None:
+        """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 
-        Raises UpstreamError if the lease is refused.
+        Raises UpstreamError if the lease is refused. What is returned belongs to `leave`.
         """
-        async with self._slots or contextlib.nullcontext():
-            self.in_flight += 1
-            try:
-                async with self._lease() or contextlib.nullcontext():
-                    yield
-            finally:
-                self.in_flight -= 1
-
-    def _lease(self) -> Lease | None:
+        if self._slots is not None:
+            await self._slots.acquire()
+        self.in_flight += 1
         if self._lease_from is None:
             return None
-        model = self.tier.model or self.tier.id
-        return Lease(self._pool, self._lease_from, model, self._lease_limits)
+        try:
+            lease = Lease(
+                self._pool, self._lease_from, self.tier.model or self.tier.id, self._lease_limits
+            )
+            await lease.enter()
+        except BaseException:
+            self.leave(None)
+            raise
+        return lease
+
+    def leave(self, lease: Lease | None) -> None:
+        """Give back what `enter` gave, in every exit."""
+        if lease is not None:
+            lease.leave()
+        self.in_flight -= 1
+        if self._slots is not None:
+            self._slots.release()
 
 
 class Live:
@@ -86,6 +94,7 @@ class Live:
 
     def __init__(self, config: Config, pool: Pool) -> None:
         self.config = config
+        self.choices = route.known(config)
         lease_from = _lease_endpoint(config.multiplexer)
         lease_s = config.multiplexer.timeout_s if config.multiplexer else 0.0
         self._bound: dict[str, BoundTier] = {}

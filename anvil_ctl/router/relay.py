@@ -65,10 +65,17 @@ class Relay:
                 self._ping.cancel()
 
     async def _pour(self, response: Response) -> None:
+        recode, write, time = self._recoder.feed, self._exchange.write, self._loop.time
+        begun = False
+
         def feed(data: bytes) -> bool:
-            out = self._recoder.feed(data)
-            if out:
-                self._send(out, response)
+            nonlocal begun
+            out = recode(data)
+            if begun:
+                write(out)
+                self._wrote = time()
+            elif out:
+                begun = self._begin(out, response)
             return False
 
         try:
@@ -82,18 +89,17 @@ class Relay:
         self._exchange.write(self._out)
         self._exchange.end()
 
-    def _send(self, out: bytes, response: Response) -> None:
-        if self._exchange.started:
-            self._exchange.write(out)
-            self._wrote = self._loop.time()
-            return
+    def _begin(self, out: bytes, response: Response) -> bool:
+        """Send what there is if the engine answers; else keep it back. Whether it was sent."""
         self._out += out
         if self._recoder.ready:
             self._start(response)
             self._exchange.write(self._out)
             self._out = b""
-        elif len(self._out) > _MAX_UNCOMMITTED:
+            return True
+        if len(self._out) > _MAX_UNCOMMITTED:
             raise failed("no_content")
+        return False
 
     def _start(self, response: Response) -> None:
         if self._exchange.started:

@@ -64,6 +64,13 @@ def _named(config: Config, name: str) -> Choice:
     return Choice(Source.INFERRED, None, config.tiers[:1])
 
 
+def known(config: Config) -> dict[str, Choice]:
+    """What every name of the configuration means, spelled as it is there."""
+    models = [tier.model for tier in config.tiers if tier.model]
+    names = [*config.presets, *(tier.id for tier in config.tiers), *models]
+    return {name: resolve(config, name) for name in names}
+
+
 def normalise(model: object) -> str:
     """A model name in the form that names are compared in."""
     name = model.strip().lower() if isinstance(model, str) else ""

@@ -11,8 +11,7 @@ from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import config as configs
 from anvil_ctl.router.app import Router, envelope
 from anvil_ctl.router.config import Config
-from anvil_ctl.serving import logs, process
-from anvil_ctl.serving.access import log_access
+from anvil_ctl.serving import access, logs, process
 from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
 from anvil_ctl.serving.auth import Auth, token_from_env
 from anvil_ctl.serving.hold import Hold
@@ -37,6 +36,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
 
     async def build() -> Running:
         pool, hold = Pool(), Hold()
+        log_access, flush_access = access.to_stderr()
         load = functools.partial(_load, config)
         router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
         data = Server(router.app(auth), limits=limits, envelope=envelope, finished=log_access)
@@ -47,7 +47,12 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
             listeners.append(Listener("router admin", server, admin_host, admin_port))
         else:
             log.warning("no admin API: %s is unset", ADMIN_TOKEN_ENV)
-        return Running(listeners, close=pool.close, reload=router.reload)
+
+        async def close() -> None:
+            await pool.close()
+            flush_access()
+
+        return Running(listeners, close=close, reload=router.reload)
 
     return process.run(build)
 

@@ -7,6 +7,7 @@ is why a busy connection is never paused for reading: an unread socket cannot re
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import re
@@ -30,6 +31,9 @@ _DRAIN = 64 << 10
 _LINGER_S = 1.0
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _FOREVER = float("inf")
+# An id is unique, not secret: a random number for each would be a system call for each.
+_PROCESS = os.urandom(8).hex()
+_NUMBERS = itertools.count(int.from_bytes(os.urandom(2)))
 
 
 class _Turn(msgspec.Struct):
@@ -182,8 +186,11 @@ class Connection(asyncio.Protocol):
 
     def _serve(self, turn: _Turn) -> None:
         request = turn.request
-        offered = request.headers.get("x-request-id", "")
-        request_id = offered if _SAFE_ID.fullmatch(offered) else os.urandom(12).hex()
+        offered = request.headers.get("x-request-id")
+        if offered is not None and _SAFE_ID.fullmatch(offered):
+            request_id = offered
+        else:
+            request_id = f"{_PROCESS}{next(_NUMBERS):08x}"
         closing = turn.close or self._server.stopping
         exchange = Exchange(self, request, request_id, close=closing, started_at=self._server.now())
         self._exchange = exchange

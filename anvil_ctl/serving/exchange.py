@@ -8,7 +8,9 @@ from typing import Protocol
 
 from anvil_ctl.serving.message import JSON, Headers, Reply, Request
 
-_REASONS = {int(status): status.phrase for status in HTTPStatus}
+_STATUS_LINES = {
+    int(status): f"HTTP/1.1 {status} {status.phrase}\r\nx-request-id: " for status in HTTPStatus
+}
 
 
 class Wire(Protocol):
@@ -118,7 +120,10 @@ class Exchange:
         """Send one piece of the body, as one chunk in one write. Empty pieces are dropped."""
         if not data or self._bodiless:
             return
-        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self.sent += len(data)
+        self._wire.send(data)
 
     async def drain(self) -> None:
         """Wait while the client reads more slowly than we write."""
@@ -139,9 +144,8 @@ class Exchange:
 
     def _head(self, status: int, headers: Headers) -> str:
         self.status = status
-        head = (
-            f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\nx-request-id: {self.request_id}\r\n"
-        )
+        line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\nx-request-id: "
+        head = f"{line}{self.request_id}\r\n"
         if self._close:
             head += "connection: close\r\n"
         elif self._http10:

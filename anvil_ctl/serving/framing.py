@@ -7,6 +7,7 @@ gets 401 and not a hint about the parser.
 
 from __future__ import annotations
 
+import functools
 import re
 from http import HTTPStatus
 
@@ -19,6 +20,12 @@ _START = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e\x80-\xff]+
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+@functools.lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    """A header's name as it is looked up. Clients send the same few again and again."""
+    return name.decode("latin-1").lower()
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -122,7 +129,7 @@ def _judge(
     headers: dict[str, str] = {}
     lengths: list[str] = []
     for name, value in fields:
-        key = name.decode("latin-1").lower()
+        key = _lower(name)
         text = value.decode("latin-1")
         if key == "content-length":
             lengths.append(text.strip())
@@ -149,7 +156,7 @@ def _lengths(request: Request, lengths: list[str], limits: Limits) -> Framed:
     elif request.method not in BODILESS:
         fault = _NO_LENGTH
     if fault is None:
-        return Framed(request, length, close=_wants_close(request))
+        return Framed(request, length, _wants_close(request))
     if request.method in BODILESS:
         # Its answer needs no body, so it is given; what follows on the connection is not read.
         return Framed(request, close=True)

@@ -81,7 +81,8 @@ class Hold:
         self._expiry = None
         self.release()
 
-    async def _enter(self) -> None:
+    async def enter(self) -> None:
+        """Wait while held, then count one in; HoldFullError if too many wait. See `leave`."""
         while self.held:
             if self.waiting >= self._max_waiting:
                 raise HoldFullError("too many requests are waiting", retry_after_s=5)
@@ -93,7 +94,8 @@ class Hold:
         self.in_flight += 1
         self._empty.clear()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Count one out, in every exit."""
         self.in_flight -= 1
         if not self.in_flight:
             self._empty.set()
@@ -108,7 +110,7 @@ class _Admission:
         self._hold = hold
 
     async def __aenter__(self) -> None:
-        await self._hold._enter()  # noqa: SLF001 - the two halves of one mechanism
+        await self._hold.enter()
 
     async def __aexit__(
         self,
@@ -116,4 +118,4 @@ class _Admission:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._hold._leave()  # noqa: SLF001 - the two halves of one mechanism
+        self._hold.leave()

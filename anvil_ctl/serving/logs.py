@@ -46,9 +46,13 @@ def set_up(level: int = logging.INFO) -> None:
     logging.logMultiprocessing = False
 
 
+def clock(seconds: int) -> str:
+    """A time in Unix seconds, in UTC, to the second and without a zone."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
 def _utc(created: float) -> str:
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
-    return f"{clock}.{int(created % 1 * 1000):03d}Z"
+    return f"{clock(int(created))}.{int(created % 1 * 1000):03d}Z"
 
 
 def _quoted(value: object) -> str:

@@ -89,7 +89,7 @@ def _settle() -> None:
     """What was built to start with stays: collecting took 7 % of the busy core's samples (perf)."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _reload(reload: Callable[[], Awaitable[None]]) -> None:

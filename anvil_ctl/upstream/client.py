@@ -11,6 +11,7 @@ import msgspec
 from anvil_ctl.upstream.connection import Connection, Deadlines, Response
 from anvil_ctl.upstream.endpoint import Endpoint, Origin
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.watch import Watch
 
 
 class PoolLimits(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Pool:
         self._limits = limits or PoolLimits()
         self._lanes: dict[Origin, _Lane] = {}
         self._loop = asyncio.get_running_loop()
+        self._watch = Watch(self._loop)
         self._tls: ssl.SSLContext | None = None
         self._closed = False
 
@@ -130,7 +132,7 @@ class Pool:
         try:
             async with asyncio.timeout(limits.connect_s):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self, endpoint),
+                    lambda: Connection(self, endpoint, self._watch),
                     origin.host,
                     origin.port,
                     ssl=self._context() if origin.tls else None,

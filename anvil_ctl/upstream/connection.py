@@ -12,6 +12,7 @@ import msgspec
 
 from anvil_ctl.upstream.endpoint import Endpoint
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.watch import Watch
 
 if TYPE_CHECKING:
     from anvil_ctl.upstream.client import Pool
@@ -34,11 +35,12 @@ class Deadlines(msgspec.Struct, frozen=True):
 class Connection(asyncio.Protocol):
     """One connection; the pool owns it between answers, a Response owns it during one."""
 
-    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+    def __init__(self, pool: Pool, endpoint: Endpoint, watch: Watch) -> None:
         self.origin = endpoint.origin
         self.reused = False
         self.idle_since = 0.0
         self._pool = pool
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
@@ -69,7 +71,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, endpoint: Endpoint, body: bytes, headers: bytes, limits: Deadlines) -> Response:
         """Write a request, in one write, and return its answer to be."""
-        response = Response(self, self._loop, limits)
+        response = Response(self, self._loop, limits, self._watch)
         self._response = response
         if self._transport is None:
             raise failed("reset")
@@ -111,8 +113,18 @@ class Response:
     `status` and `headers` (lower-case names) are there once `head` has been awaited.
     """
 
+    __slots__ = (
+        "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_limit", "_limits",
+        "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable", "_sink", "_size",
+        "_waiter", "_watch", "ended", "headers", "status", "touched",
+    )  # fmt: skip
+
     def __init__(
-        self, connection: Connection, loop: asyncio.AbstractEventLoop, limits: Deadlines
+        self,
+        connection: Connection,
+        loop: asyncio.AbstractEventLoop,
+        limits: Deadlines,
+        watch: Watch,
     ) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -120,8 +132,8 @@ class Response:
         self.touched = False
         self._connection = connection
         self._loop = loop
-        self._parser = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] = loop.create_future()
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
         self._headed = False
         self._size = 0
         self._pieces: list[bytes] = []
@@ -135,7 +147,8 @@ class Response:
         self._limits = limits
         self._limit = limits.first_byte_s
         self._heard = loop.time()
-        self._timer = loop.call_later(self._limit, self._check)
+        self._watch = watch
+        watch.add(self, self._heard + self._limit)
 
     # the caller's side
 
@@ -161,6 +174,11 @@ class Response:
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""
+        if self.ended and self._error is None:
+            whole, self._pieces = b"".join(self._pieces), []
+            if len(whole) > cap:
+                raise failed("too_large")
+            return whole
         parts: list[bytes] = []
         size = 0
 
@@ -188,7 +206,7 @@ class Response:
 
     def keep(self) -> None:
         """Stay open through any silence: no more deadlines."""
-        self._timer.cancel()
+        self._watch.discard(self)
 
     def close(self) -> None:
         """Give up what is left of the answer. After its end this does nothing."""
@@ -201,10 +219,13 @@ class Response:
     def feed(self, data: bytes) -> None:
         """Bytes have arrived."""
         self._heard = self._loop.time()
+        parser = self._parser
         if not self._headed:
             self._first(len(data))
+        if parser is None:
+            return
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(failed("malformed_http"))
             return
@@ -236,12 +257,11 @@ class Response:
     def on_headers_complete(self) -> None:
         if self._over:
             return
-        self.status = self._parser.get_status_code()
+        self.status = cast("httptools.HttpResponseParser", self._parser).get_status_code()
         if self.status >= 200:
             self._headed = True
             self._limit = self._limits.idle_s
-            self._timer.cancel()
-            self._timer = self._loop.call_later(self._limit, self._check)
+            self._watch.expect(self._heard + self._limit)
             self._wake()
 
     def on_body(self, body: bytes) -> None:
@@ -253,7 +273,8 @@ class Response:
             self.headers.clear()
         elif not self._over:
             self._over = True
-            self._reusable = self._parser.should_keep_alive()
+            parser = self._parser
+            self._reusable = parser is not None and parser.should_keep_alive()
 
     # inside
 
@@ -291,14 +312,13 @@ class Response:
     async def _wait(self) -> None:
         if self._error is not None:
             raise self._error
-        if self._waiter.done():
-            self._waiter = self._loop.create_future()
+        self._waiter = self._loop.create_future()
         await self._waiter
         if self._error is not None:
             raise self._error
 
     def _wake(self) -> None:
-        if not self._waiter.done():
+        if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _end(self, *, reusable: bool) -> None:
@@ -315,13 +335,17 @@ class Response:
 
     def _leave(self, *, reusable: bool) -> None:
         self._closed = True
-        self._timer.cancel()
+        # Both refer to this answer: without them it is freed at once, not by the collector.
+        self._parser = None
+        self._sink = None
+        self._watch.discard(self)
         self._connection.done(reusable=reusable)
 
-    def _check(self) -> None:
-        silent = self._loop.time() - self._heard
-        if self._paused or silent < self._limit:
-            left = self._limit if self._paused else self._limit - silent
-            self._timer = self._loop.call_later(max(left, 0.001), self._check)
-        else:
+    def due(self, now: float) -> float:
+        """When the silence will have been too long; fails the answer if it has been."""
+        if self._paused:
+            return now + self._limit
+        due = self._heard + self._limit
+        if due <= now:
             self._fail(failed("timeout"))
+        return due

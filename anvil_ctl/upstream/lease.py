@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import msgspec
 
 from anvil_ctl.upstream.client import Pool
@@ -23,7 +21,7 @@ class _Line(msgspec.Struct):
 
 
 class Lease:
-    """`async with Lease(...):` waits for the model, and gives it back in every exit.
+    """`enter` waits for the model, `leave` gives it back and belongs in every exit.
 
     Entering raises UpstreamError if the lease is refused or the multiplexer can't be reached;
     being cancelled while waiting leaves the queue.
@@ -38,7 +36,8 @@ class Lease:
         self._rest = b""
         self._granted = False
 
-    async def __aenter__(self) -> None:
+    async def enter(self) -> None:
+        """Wait for the grant."""
         response = await self._pool.post(self._endpoint, self._body, self._limits)
         self._response = response
         try:
@@ -47,12 +46,8 @@ class Lease:
             response.close()
             raise
 
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def leave(self) -> None:
+        """Give the model back."""
         if self._response is not None:
             self._response.close()
 

@@ -50,6 +50,8 @@ class EventDecoder:
 
 
 def _event(block: bytes) -> ServerEvent | None:
+    if block.startswith(b"data: ") and b"\n" not in block and len(block) <= MAX_LINE:
+        return ServerEvent("", block[6:])  # nearly every event there is
     name = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):

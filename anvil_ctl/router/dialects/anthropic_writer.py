@@ -20,6 +20,11 @@ from anvil_ctl.router.dialects.delta import (
 )
 from anvil_ctl.serving.envelope import anthropic_error
 
+# Most of a stream is text: only the block's number and the text differ between its events.
+_TEXT = (
+    b"event: content_block_delta\n"
+    b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":%b}}\n\n'
+)
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
@@ -61,6 +66,8 @@ class AnthropicWriter:
         for delta in deltas:
             self._answer.add(delta)
             match delta:
+                case Text(text) if self._open == "text":
+                    out += _TEXT % (self._index, msgspec.json.encode(text))
                 case Text(text):
                     out += self._piece("text", {"type": "text_delta", "text": text})
                 case Thinking(text):

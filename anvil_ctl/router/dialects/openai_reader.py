@@ -80,11 +80,12 @@ class _Whole(msgspec.Struct):
 class OpenAIReader:
     """Turns the events of one stream into deltas."""
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_named", "_slots")
 
     def __init__(self) -> None:
         # tool call index (or the id, for engines that send no index) -> slot
         self._slots: dict[int | str, int] = {}
+        self._named: str | None = None
 
     def read(self, event: ServerEvent) -> list[Delta]:
         """What one event says. Events that can't be understood say nothing."""
@@ -95,7 +96,10 @@ class OpenAIReader:
             return []
         if event.name == "error" or bytes(chunk.error) not in (b"", b"null"):
             return [Broken()]
-        deltas: list[Delta] = [Named(chunk.model)] if chunk.model else []
+        deltas: list[Delta] = []
+        if chunk.model and chunk.model != self._named:
+            self._named = chunk.model
+            deltas.append(Named(chunk.model))
         # Only the first choice can be told in the other dialect.
         for choice in (chunk.choices or [])[:1]:
             if choice.delta is not None:

@@ -19,11 +19,13 @@ from anvil_ctl.router.dialects.delta import (
 )
 from anvil_ctl.serving.envelope import openai_error
 
+_TEXT_TAIL = b'},"finish_reason":null}]}\n\n'
+
 
 class OpenAIWriter:
     """Writes one stream. `begin` first, `end` only if the upstream's answer was whole."""
 
-    __slots__ = ("_answer", "_base", "_tools", "_usage_wanted")
+    __slots__ = ("_answer", "_base", "_text_head", "_tools", "_usage_wanted")
 
     def __init__(self, stamp: Stamp, *, include_usage: bool) -> None:
         self._answer = Answer()
@@ -33,6 +35,9 @@ class OpenAIWriter:
             "created": stamp.created,
             "model": stamp.model,
         }
+        # Most of a stream is text, and all that differs between its chunks is the text.
+        blank = self._chunk({"content": ""})
+        self._text_head = blank.removesuffix(b'""' + _TEXT_TAIL)
         self._tools: dict[int, int] = {}
         self._usage_wanted = include_usage
 
@@ -46,7 +51,7 @@ class OpenAIWriter:
         for delta in deltas:
             self._answer.add(delta)
             if isinstance(delta, Text):
-                out += self._chunk({"content": delta.text})
+                out += b"%b%b%b" % (self._text_head, msgspec.json.encode(delta.text), _TEXT_TAIL)
             elif isinstance(delta, ToolArguments):
                 call: JSON = {"function": {"arguments": delta.text}}
                 out += self._call(delta.slot, call)

@@ -7,6 +7,9 @@ In between, a byte search finds what must not pass: an error event, or usage nob
 from __future__ import annotations
 
 import re
+from collections import deque
+
+import msgspec
 
 from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
@@ -20,10 +23,13 @@ _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 # The finish reason, usage and terminator of a stream fit in this many bytes, in up to four reads.
 _TAIL = 16 << 10
+_TAIL_READS = 4
+# This much is decoded at a time while looking for the beginning and the end.
+_STEP = 1 << 10
 
 
 class Passthrough:
-    """Sends a stream on. `model`: JSON text to put in place of the upstream's name, if any."""
+    """Sends a stream on. `model`: a JSON string to put in place of the upstream's name, if any."""
 
     __slots__ = (
         "_answer",
@@ -40,12 +46,12 @@ class Passthrough:
     def __init__(self, dialect: Dialect, *, model: bytes | None, include_usage: bool) -> None:
         self._dialect = dialect
         self._reader = reader(dialect)
-        self._model = model
+        self._model = None if model is None else b'"model":' + model
         self._needle: bytes | None = None
         self._strip_usage = dialect is Dialect.OPENAI and not include_usage
         self._answer = Answer()
         self._rest = b""
-        self._last = (b"", b"", b"", b"")
+        self._last: deque[bytes] = deque(maxlen=_TAIL_READS)
         self.ready = False
 
     @property
@@ -93,7 +99,7 @@ class Passthrough:
             self._read_first(data)
         if b'"error"' in data or b"event: error" in data:
             self._refuse_error(data)
-        self._last = (*self._last[1:], data)
+        self._last.append(data)
         if self._needle is not None and self._model is not None:
             data = data.replace(self._needle, self._model)
         if self._strip_usage and b'"usage"' in data and _USAGE_ONLY.search(data):
@@ -101,10 +107,14 @@ class Passthrough:
         return data
 
     def _read_first(self, data: bytes) -> None:
-        for event in EventDecoder().feed(data):
-            deltas = self._reader.read(event)
-            self._answer.extend(deltas)
-            self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+        decoder = EventDecoder()
+        for start in range(0, len(data), _STEP):
+            for event in decoder.feed(data[start : start + _STEP]):
+                deltas = self._reader.read(event)
+                self._answer.extend(deltas)
+                self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+            if self.ready:
+                break  # a fast engine's first read may hold hundreds of events more
         found = _MODEL.search(data) if self._needle is None else None
         if found is not None and found[0] != self._model:
             self._needle = found[0]
@@ -116,10 +126,35 @@ class Passthrough:
 
     def _read_tail(self) -> None:
         tail = b"".join(self._last)[-_TAIL:]
-        self._last = (b"", b"", b"", b"")
-        fresh = reader(self._dialect)
-        for event in EventDecoder().feed(tail):
-            self._answer.extend(fresh.read(event))
+        self._last.clear()
+        for size in (_STEP, _TAIL):
+            fresh = reader(self._dialect)
+            for event in EventDecoder().feed(tail[-size:]):
+                self._answer.extend(fresh.read(event))
+            if self._answer.ended and self._answer.usage.output is not None:
+                break  # usage comes with the end; only where it doesn't, more is read
+
+
+def renamed(body: bytes, model: bytes | None) -> bytes:
+    """A whole answer, a JSON object, under the name `model`, a JSON string; None changes nothing.
+
+    Where the key can be told from its bytes alone, no other byte of the answer changes.
+    """
+    if model is None:
+        return body
+    found = _MODEL.search(body)
+    if found is not None and _is_only_key(body, found.start()):
+        head = body.index(b":", found.start()) + 1
+        return b"".join((body[:head], model, body[found.end() :]))
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    fields["model"] = msgspec.Raw(model)
+    return msgspec.json.encode(fields)
+
+
+def _is_only_key(body: bytes, start: int) -> bool:
+    """Whether what looks like a key is surely one, of the outermost object and not said twice."""
+    quoted = body[start - 1 : start] == b"\\"
+    return not quoted and body.count(b"{", 0, start) == 1 and body.count(b'"model"') == 1
 
 
 def _without_usage(data: bytes) -> bytes:

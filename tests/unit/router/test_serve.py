@@ -121,3 +121,23 @@ async def test_a_request_leaves_one_line_and_nothing_of_its_prompt(
     assert fields["status"] == 200
     assert (fields["input_tokens"], fields["output_tokens"]) == (7, 3)
     assert "PSST" not in repr([record.__dict__ for record in caplog.records])
+
+
+async def test_the_line_of_a_request_just_answered_is_written_before_the_process_ends(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "router.toml"
+    file.write_text(text())
+    process = await start(file, "--port", "0", ANVIL_ROUTER_TOKEN=TOKEN, ANVIL_ADMIN_TOKEN="")
+    assert process.stderr is not None
+    await asyncio.wait_for(process.stderr.readline(), 10)
+    listening = await asyncio.wait_for(process.stderr.readline(), 10)
+    port = int(listening.split(b"127.0.0.1:")[1].split(b'"')[0])
+    async with httpx.AsyncClient(headers={"x-api-key": TOKEN}) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/v1/models")
+        assert answer.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        rest = await asyncio.wait_for(process.stderr.read(), 10)
+
+    assert await process.wait() == 0
+    assert b'"path":"/v1/models","status":200' in rest

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from anvil_ctl.router.dialects import finish
+from anvil_ctl.router.dialects import finish, passthrough
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
 from anvil_ctl.router.dialects.call import Dialect
@@ -243,3 +243,58 @@ def test_finish_reasons_have_a_word_in_each_dialect(
 ) -> None:
     assert finish.for_openai(reason, tools=tools) == openai
     assert finish.for_anthropic(reason, tools=tools) == anthropic_word
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{ "id":1, "model": "served" , "x": 1.50}', b'{ "id":1, "model":"asked" , "x": 1.50}'),
+        (b'{"x":1}', b'{"x":1,"model":"asked"}'),
+        (b'{"x":{"model":"inner"}}', b'{"x":{"model":"inner"},"model":"asked"}'),
+        (b'{"x":{"model":"i"},"model":"s"}', b'{"x":{"model":"i"},"model":"asked"}'),
+        (b'{"model":"s","x":{"model":"i"}}', b'{"model":"asked","x":{"model":"i"}}'),
+        (b'{"a\\"model":"b"}', b'{"a\\"model":"b","model":"asked"}'),
+        (
+            b'{"a":"\\"model\\":\\"b\\"","model":"s"}',
+            b'{"a":"\\"model\\":\\"b\\"","model":"asked"}',
+        ),
+        (b'{"model":"s","model":"t"}', b'{"model":"asked"}'),
+    ],
+)
+def test_only_the_answers_own_name_is_replaced(body: bytes, expected: bytes) -> None:
+    renamed = passthrough.renamed(body, b'"asked"')
+
+    assert json.loads(renamed) == json.loads(expected)
+    if body.count(b"model") == 1 and b'"x": 1.50' in body:
+        assert b'"x": 1.50}' in renamed
+    assert passthrough.renamed(body, None) == body
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_the_text_in_the_middle_is_written_as_the_first_piece_is(dialect: Dialect) -> None:
+    written = writer(dialect, STAMP, include_usage=False)
+    begun = written.begin(Usage())
+    first = written.write([Text('a "quoted"\n\u2028 é %d %b')])
+    later = written.write([Text('a "quoted"\n\u2028 é %d %b')])
+
+    assert begun
+    assert first.endswith(later)
+    (event,) = EventDecoder().feed(later)
+    assert json.loads(event.data) == json.loads(first.split(b"data: ")[-1])
+    assert reader(dialect).read(event)[-1] == Text('a "quoted"\n\u2028 é %d %b')
+
+
+@pytest.mark.parametrize("size", [1, 64, 1 << 20])
+def test_beginning_usage_and_end_are_found_in_a_long_stream_however_it_is_cut(size: int) -> None:
+    pieces = [{"content": "x" * 40} for _ in range(500)]
+    stream = b"".join(doubles.openai_events(*pieces))
+    recoder = passthrough.Passthrough(Dialect.OPENAI, model=b'"asked"', include_usage=True)
+
+    out = b"".join(recoder.feed(stream[i : i + size]) for i in range(0, len(stream), size))
+    out += recoder.finish()
+
+    assert recoder.ready
+    assert recoder.whole
+    assert (recoder.usage.input, recoder.usage.output) == (7, 3)
+    assert out.count(b'"model":"asked"') == 503
+    assert b"served-name" not in out

@@ -1,0 +1,72 @@
+"""The access lines that are written together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from anvil_ctl.serving.access import AccessLines
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.message import Request
+
+ASK = Request("POST", "/v1/chat/completions", "", {"authorization": "Bearer secret"}, body=b"PSST")
+
+
+class NoWire:
+    """A connection that nothing is sent on."""
+
+    writable = True
+
+    def send(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+    def resumed(self) -> asyncio.Future[None]:
+        raise AssertionError
+
+    def completed(self, exchange: Exchange, *, keep: bool) -> None:
+        raise AssertionError(exchange, keep)
+
+
+def answered(request: Request, request_id: str) -> Exchange:
+    exchange = Exchange(NoWire(), request, request_id, close=False, started_at=0.0)
+    exchange.status = 200
+    exchange.fields["tier"] = "a"
+    return exchange
+
+
+async def test_each_request_has_its_line_however_few_writes_there_are() -> None:
+    written: list[bytes] = []
+    lines = AccessLines(written.append)
+    for number in range(300):
+        lines(ASK, answered(ASK, f"id-{number}"))
+    lines.flush()
+    lines.flush()
+
+    assert len(written) == 2
+    records = [json.loads(line) for line in b"".join(written).splitlines()]
+    assert [record["request_id"] for record in records] == [f"id-{n}" for n in range(300)]
+    assert records[0]["logger"] == "anvil.access"
+    assert records[0]["status"] == 200
+    assert records[0]["tier"] == "a"
+    assert records[0]["time"].endswith("Z")
+    assert b"PSST" not in b"".join(written)
+    assert b"secret" not in b"".join(written)
+
+
+async def test_a_line_is_written_soon_without_being_asked_for() -> None:
+    written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    AccessLines(written.set_result)(ASK, answered(ASK, "one"))
+
+    assert b'"request_id":"one"' in await asyncio.wait_for(written, 5)
+
+
+async def test_probes_leave_no_line_and_a_broken_log_ends_nothing() -> None:
+    def broken(_data: bytes) -> None:
+        raise BrokenPipeError
+
+    lines = AccessLines(broken)
+    probe = Request("GET", "/healthz", "", {})
+    lines(probe, answered(probe, "probe"))
+    lines.flush()
+    lines(ASK, answered(ASK, "one"))
+    lines.flush()
