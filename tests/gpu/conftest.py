@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl import images, site
+from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.events import silent
 from anvil_ctl.history import History
@@ -37,9 +38,9 @@ class TwoGpus:
 def two_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGpus]:
     """The site is initialised, its images and weights are there, and nothing runs yet."""
     folder = tmp_path_factory.mktemp("two-gpus")
-    control = _control_images(folder)
     try:
         with machine([HEAVY, FAST]) as found:
+            control = _control_images(folder)
             found.load([images.BASE, *control.values()])
             stack = replace(new_stack(folder), enter=found.enter, extra=found.environ)
             stack.run(
@@ -83,16 +84,20 @@ def _double(found: Machine, context: Path, python: str, definition: site.Site) -
     copies = "".join(f"COPY double.py {program}\n" for program in PROGRAMS)
     text = f"FROM {python}\nUSER 0:0\nCOPY engines /engines/\n{copies}"
     (context / "Dockerfile").write_text(text, encoding="utf-8")
-    needed = definition.needed_images()
-    tags = [tag for name, tag in sorted(needed.items()) if name not in ("control", "guard")]
+    tags = sorted({definition.renderer.image(tier) for tier in _tiers(definition)})
     found.docker("build", "--quiet", *(f"--tag={tag}" for tag in tags), str(context))
 
 
 def _weights(found: Machine, volume: str, definition: site.Site) -> None:
-    """Folders where the checks and the engines look for each model."""
-    tiers = [tier for mode in definition.config.modes.values() for tier in mode.enabled]
-    folders = [f"/store/{tier.weights}" for tier in tiers]
+    """Something where the checks and the engines look for each model."""
+    paths = [f"/store/{tier.weights}" for tier in _tiers(definition)]
+    files = [each if each.endswith(".gguf") else f"{each}/config.json" for each in paths]
     mounted = ("--rm", "--network", "none", "--volume", f"{volume}:/store")
-    made = 'mkdir -p "$@" && for each; do echo {} > "$each/config.json"; done'
+    made = 'for each; do mkdir -p "${each%/*}" && echo {} > "$each"; done'
     found.docker("volume", "create", volume)
-    found.docker("run", *mounted, images.BASE, "sh", "-c", made, "sh", *folders)
+    found.docker("run", *mounted, images.BASE, "sh", "-c", made, "sh", *files)
+
+
+def _tiers(definition: site.Site) -> list[Tier]:
+    """Every tier of the site: those that are off can be turned on."""
+    return [tier for mode in definition.config.modes.values() for tier in mode.tiers]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -11,6 +13,7 @@ from anvil_ctl.config import Mode, Tier
 from tests.e2e.stack import containers
 from tests.gpu.conftest import FAST, HEAVY, TwoGpus
 
+ABSENT = HEAVY[:-1] + "f"
 CARDS = {"heavy": HEAVY, "fast": FAST}
 
 
@@ -42,6 +45,33 @@ def test_flexibility_takes_the_same_cards_and_gives_them_back(two_gpus: TwoGpus)
     print(there.stdout, back.stdout)
 
 
+def test_a_card_that_is_not_there_brings_the_old_mode_back(two_gpus: TwoGpus) -> None:
+    with edited(two_gpus, {FAST: ABSENT}):
+        done = two_gpus.stack.run("switch", "flexibility", expect=1)
+
+    assert f"{ABSENT}: unknown device" in done.stderr
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+
+def test_two_engines_take_turns_on_one_card(two_gpus: TwoGpus) -> None:
+    vllm, gguf = "flex-qwen36-27b", "flex-qwen36-gguf"
+    swapping = {
+        f'id = "{gguf}"\nenabled = false': f'id = "{gguf}"\nenabled = true',
+        f'id = "{vllm}"\n': f'id = "{vllm}"\nswap = true\n',
+    }
+    with edited(two_gpus, swapping):
+        # What the guard lets through has changed, and a switch keeps the control project.
+        two_gpus.stack.run("up", "--mode", "agentic")
+        two_gpus.stack.run("switch", "flexibility")
+        for tier in (gguf, vllm):
+            answer = two_gpus.stack.json("ask", "Which card are you on?", "--model", tier)
+            found = two_gpus.stack.json("status")["tiers"]
+            assert (answer["tier"], answer["text"].split()[-1]) == (tier, FAST)
+            assert cards(two_gpus, "flexibility", tier) == {FAST}
+            resident = [each["id"] for each in found if each["resident"]]
+            assert resident == ["flex-gptoss-120b", tier]
+
+
 def test_the_machines_own_engine_sees_nothing_of_it(two_gpus: TwoGpus) -> None:
     assert containers(two_gpus.stack.project) == []
 
@@ -61,6 +91,21 @@ def check_live(two_gpus: TwoGpus, mode: Mode, heavy: str, fast: str) -> None:
     assert answer["mode"] == mode
     assert answer["text"].endswith(f" on {HEAVY}")
     assert two_gpus.stack.json("ask", "And you?", "--model", fast)["text"].endswith(f" on {FAST}")
+
+
+@contextlib.contextmanager
+def edited(two_gpus: TwoGpus, words: Mapping[str, str]) -> Iterator[None]:
+    """anvil.toml with these words in the place of others, put back afterwards."""
+    path = two_gpus.stack.home / "anvil.toml"
+    before = text = path.read_text(encoding="utf-8")
+    for old, new in words.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
 
 
 def tiers(two_gpus: TwoGpus, mode: Mode) -> list[Tier]:
@@ -87,7 +132,7 @@ def cards(two_gpus: TwoGpus, mode: Mode, tier: str) -> set[str]:
         (HEAVY, ["serve", "/etc", "--swap-space", "4"], 2, "unrecognized arguments: --swap-space"),
         (HEAVY, ["serve", "/models/absent"], 1, "/models/absent is not a local folder"),
         (None, ["serve", "/etc"], 1, "No CUDA GPUs are available"),
-        (HEAVY[:-1] + "f", ["serve", "/etc"], 125, "unknown device"),
+        (ABSENT, ["serve", "/etc"], 125, "unknown device"),
     ],
 )
 def test_an_engine_double_refuses_what_the_engine_would(
