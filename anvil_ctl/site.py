@@ -103,7 +103,7 @@ class Site:
 def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
     """Read the installation; ConfigError names the file and the key that is wrong."""
     data = bundle()
-    definition = config.load(home.config)
+    definition = config.load(home.config, environ)
     catalog = images.catalog(data, PACKAGE)
     renderer = Renderer(
         config=definition,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from anvil_ctl import images, store
 from anvil_ctl.docker import Docker
-from anvil_ctl.errors import AnvilError
 from anvil_ctl.events import Report
 from anvil_ctl.paths import bundle
 from anvil_ctl.site import Site
@@ -16,7 +15,7 @@ def bring_images(site: Site, docker: Docker, report: Report) -> list[str]:
     for name, tag in sorted(site.needed_images().items()):
         image = site.catalog.get(name)
         if image is None:
-            tags.append(_published(docker, tag, registries, report))
+            tags.append(images.fetch(docker, tag, report, registries))
             continue
         tags.append(
             images.obtain(
@@ -29,20 +28,6 @@ def bring_images(site: Site, docker: Docker, report: Report) -> list[str]:
             )
         )
     return tags
-
-
-def _published(
-    docker: Docker, reference: str, registries: images.Registries, report: Report
-) -> str:
-    """See that an image is here that only its makers build; AnvilError where it cannot be had."""
-    if not docker.has_image(reference) and not registries.pull(
-        docker, reference, images.OFFICIAL_PULL_S, f"image {reference}", report
-    ):
-        raise AnvilError(
-            f"no registry gives {reference}, and it is not built here",
-            hint=f"on a machine that can pull: docker save {reference} | ssh HOST docker load",
-        )
-    return reference
 
 
 def bring_starter(site: Site, docker: Docker, report: Report, *, verify: bool = False) -> str:

@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anvil_ctl.cli import console
 
+if TYPE_CHECKING:
+    from anvil_ctl.clients.facts import Facts
+    from anvil_ctl.clients.recipe import Recipe
+
 
 def register(app: typer.Typer) -> None:
-    connect = typer.Typer(help="How clients reach the live stack.", no_args_is_help=True)
-    connect.callback()(lambda: None)
-    connect.command("env")(env)
-    app.add_typer(connect, name="connect")
+    app.command()(connect)
 
 
-def env(
+def connect(
+    client: Annotated[
+        str | None, typer.Argument(help="claude-code, openai, env ...; nothing lists them.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The preset that the client asks for.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The router as the client sees it.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Merge into the client's settings; keeps a copy.")
+    ] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Another settings file for --write.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print shell exports for OpenAI and Anthropic clients: eval "$(anvil-ctl connect env)"."""
+    """Print how a client reaches the router: eval "$(anvil-ctl connect env)" for a shell."""
     from anvil_ctl import site as sites
-    from anvil_ctl.paths import Home
+    from anvil_ctl.clients import local
+    from anvil_ctl.clients import recipe as recipes
+    from anvil_ctl.paths import Home, bundle
 
-    site = sites.load(Home.from_environ())
-    url, token = site.url(site.config.machine.router_port), site.router_token()
-    values = {
-        "OPENAI_BASE_URL": f"{url}/v1",
-        "OPENAI_API_KEY": token,
-        "ANTHROPIC_BASE_URL": url,
-        "ANTHROPIC_AUTH_TOKEN": token,
-    }
-    if as_json:
-        console.say_json(values)
+    templates = bundle() / "templates"
+    facts = local.facts(sites.load(Home.from_environ()), model, url)
+    if client is None:
+        names = recipes.names(templates)
+        titles = {each: recipes.read(templates, each, facts).title for each in names}
+        if as_json:
+            console.say_json(titles)
+        else:
+            console.say("\n".join(f"{each:12} {title}" for each, title in titles.items()))
+        return
+    recipe = recipes.read(templates, client, facts)
+    if write:
+        _write(recipe, client, file)
+    elif as_json:
+        console.say_json(_record(recipe, client, facts))
     else:
-        console.say("\n".join(f"export {name}={shlex.quote(v)}" for name, v in values.items()))
+        console.say(str(recipe))
+
+
+def _record(recipe: Recipe, client: str, facts: Facts) -> object:
+    """A recipe for programs; one that is nothing but variables is just those."""
+    if recipe.variables and not recipe.text and not recipe.settings:
+        return recipe.variables
+    return {
+        "client": client,
+        "url": facts.url,
+        "model": facts.model,
+        "context_window": facts.window,
+        **recipe.model_dump(mode="json", exclude_defaults=True),
+    }
+
+
+def _write(recipe: Recipe, client: str, file: Path | None) -> None:
+    from anvil_ctl.clients import local
+    from anvil_ctl.errors import UsageError
+
+    if recipe.settings is None:
+        raise UsageError(
+            f"--write: {client} has no settings file that this program writes",
+            hint=f"anvil-ctl connect {client}",
+        )
+    done = local.write(recipe.settings, file)
+    if not done.changed:
+        console.say(f"{done.path}: has it all already, left as it is")
+        return
+    console.say(f"wrote {done.path}" + (f" (before: {done.copy})" if done.copy else ""))

@@ -24,6 +24,7 @@ _STYLES = {
 
 # Below this a step is over before a line about it could be read.
 _WORTH_ANNOUNCING_S = 2.0
+_WIDE = 10_000
 
 # highlight would colour numbers inside answers; soft_wrap keeps lines whole for pipes.
 _out = Console(highlight=False, soft_wrap=True)
@@ -53,7 +54,8 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    _out.print(table)
+    # A pipe has no width to fit into: cells are never cut for it.
+    _out.print(table, width=None if _out.is_terminal else _WIDE)
 
 
 def note(text: str) -> None:

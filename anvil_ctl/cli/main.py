@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from anvil_ctl import __version__
-from anvil_ctl.cli import ask, connect, definition, inspect, modes, quickstart, serve, weights
+from anvil_ctl.cli import (
+    ask,
+    configure,
+    connect,
+    definition,
+    inspect,
+    modes,
+    quickstart,
+    serve,
+    weights,
+)
 from anvil_ctl.errors import AnvilError
 
 app = typer.Typer(
@@ -36,7 +46,18 @@ def _root(
     """Options that come before any verb."""
 
 
-for module in (quickstart, definition, weights, modes, inspect, connect, ask, serve):
+_VERBS = (
+    quickstart,
+    definition,
+    configure,
+    weights,
+    modes,
+    inspect,
+    connect,
+    ask,
+    serve,
+)
+for module in _VERBS:
     module.register(app)
 
 

@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from anvil_ctl.config.model import Config
+from anvil_ctl.config import schema
+from anvil_ctl.config.model import Config, ModeDefinition
+from anvil_ctl.config.sources import Read, Sources, find, read_file, read_toml
 from anvil_ctl.errors import ConfigError
 
 
-def load(path: Path) -> Config:
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A valid definition, and the files that it is made of."""
+
+    config: Config
+    sources: Sources
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and validate a definition; ConfigError if it is absent or wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist", hint="anvil-ctl init") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return parse(text, path)
+    return open_definition(path, environ).config
 
 
 def parse(text: str, path: Path) -> Config:
     """Validate the text of a definition; `path` is named in errors."""
+    return open_definition(path, {}, lambda each: text if each == path else read_file(each)).config
+
+
+def open_definition(path: Path, environ: Mapping[str, str], read: Read = read_file) -> Definition:
+    """Read anvil.toml and the modes' own files through `read`, and validate them as one."""
+    content = read_toml(path, read)
+    sources = find(path, content, environ)
+    modes = content.get("modes")
+    if sources.files:
+        own = {
+            mode: _validate(ModeDefinition, read_toml(file, read), file)
+            for mode, file in sources.files.items()
+        }
+        content["modes"] = {**(modes if isinstance(modes, dict) else {}), **own}
     try:
-        return Config.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        return Definition(Config.model_validate(content), sources)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        first = _explain(problems[0])
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ConfigError(
-            f"{path}: {first}{more}", hint="edit that key, then: anvil-ctl render"
-        ) from error
+        raise _wrong(error, Config, sources) from error
 
 
-def _explain(problem: ErrorDetails) -> str:
+def _validate(model: type[ModeDefinition], content: object, file: Path) -> ModeDefinition:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _wrong(error, model, Sources(file)) from error
+
+
+def _wrong(error: ValidationError, root: type[BaseModel], sources: Sources) -> ConfigError:
+    """The first of the problems, as an error that names the file it is in."""
+    problems = error.errors(include_url=False)
+    first = _explain(problems[0], root)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    path = sources.main
+    for mode, file in sources.files.items():
+        # What the modes have to agree on is checked on the whole; the remedy is in the file.
+        if first.startswith(f"modes.{mode}"):
+            path, first = file, first.removeprefix(f"modes.{mode}").lstrip(":. ")
+    return ConfigError(f"{path}: {first}{more}", hint="edit that key, then: anvil-ctl render")
+
+
+def _explain(problem: ErrorDetails, root: type[BaseModel]) -> str:
     location = tuple(problem["loc"])
-    where = ".".join(map(str, location)) or "the whole file"
+    where = ".".join(map(str, location)).removesuffix(".[key]")
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _keys_at(location[:-1]), 1)
-        advice = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}: unknown key{advice}"
+        known = schema.names(schema.holds(root, location[:-1]))
+        return f"{where}: unknown key{schema.advice(str(location[-1]), known)}"
     if problem["type"] == "missing":
         return f"{where}: required, and absent"
     text = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
     shown = f" (is {value!r})" if isinstance(value, (str, int, float, bool)) else ""
-    return f"{where}: {text}{shown}"
-
-
-def _without_none(annotation: object) -> object:
-    """`X | None` as X."""
-    kinds = get_args(annotation)
-    return kinds[0] if kinds[1:] == (type(None),) else annotation
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the schema has at a location, for suggesting the nearest one."""
-    found: object = Config
-    for part in location:
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            field = found.model_fields.get(str(part))
-            found = _without_none(field.annotation) if field else None
-        else:
-            # dict[str, X] and list[X]: the last type argument is what an entry holds.
-            found = (get_args(found) or (None,))[-1]
-    if isinstance(found, type) and issubclass(found, BaseModel):
-        return list(found.model_fields)
-    return []
+    if not where and text.startswith("modes."):
+        return text
+    return f"{where or 'the whole file'}: {text}{shown}"

@@ -1,8 +1,7 @@
 """The images that anvil-ctl builds itself, each under a tag that names its content."""
 
-from anvil_ctl.images.build import build, obtain
+from anvil_ctl.images.build import build, fetch, obtain
 from anvil_ctl.images.engine import (
-    OFFICIAL_PULL_S,
     Host,
     ImageEngine,
     LocalHost,
@@ -13,7 +12,6 @@ from anvil_ctl.images.prune import prune
 
 __all__ = [
     "BASE",
-    "OFFICIAL_PULL_S",
     "Host",
     "Image",
     "ImageEngine",
@@ -21,6 +19,7 @@ __all__ = [
     "Registries",
     "build",
     "catalog",
+    "fetch",
     "obtain",
     "prune",
 ]

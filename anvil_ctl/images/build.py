@@ -81,6 +81,18 @@ def obtain(
     return build(docker, image, report, history, registries=registries, host=host)
 
 
+def fetch(docker: ImageEngine, reference: str, report: Report, registries: Registries) -> str:
+    """See that an image is here that only its makers build; AnvilError where none gives it."""
+    if not docker.has_image(reference) and not registries.pull(
+        docker, reference, OFFICIAL_PULL_S, f"image {reference}", report
+    ):
+        raise AnvilError(
+            f"no registry gives {reference}, and it is not built here",
+            hint=f"on a machine that can pull: docker save {reference} | ssh HOST docker load",
+        )
+    return reference
+
+
 def build_arguments(
     docker: ImageEngine, host: Host, image: Image, report: Report
 ) -> dict[str, str]:

@@ -109,7 +109,7 @@ class Registries:
         started = time.monotonic()
         report(Event(name, f"ask a registry for {reference}", State.WORKING, 0.0, 2.0))
         pulled = docker.pull(reference, timeout_s)
-        text = f"{reference} pulled" if pulled else f"no registry gives {reference}: made here"
+        text = f"{reference} pulled" if pulled else f"no registry gives {reference}"
         state = State.DONE if pulled else State.SKIPPED
         report(Event(name, text, state, time.monotonic() - started))
         if not pulled:

@@ -45,7 +45,7 @@ def test_a_stream_that_runs_is_not_cut_by_a_request_for_the_other_model(
     ask(openai_client, QUICK)
     stream = openai_client.chat.completions.create(
         model=QUICK,
-        max_tokens=150,
+        max_tokens=80,
         stream=True,
         messages=[{"role": "user", "content": "Write a long story about a mountain."}],
     )

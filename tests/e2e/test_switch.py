@@ -35,7 +35,7 @@ def test_a_stream_finishes_in_the_old_mode_and_a_late_request_is_answered_by_the
 ) -> None:
     stream = openai_client.chat.completions.with_raw_response.create(
         model="chat",
-        max_tokens=300,
+        max_tokens=150,
         stream=True,
         messages=[{"role": "user", "content": "Write a long story about the sea."}],
     )

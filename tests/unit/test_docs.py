@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from anvil_ctl import __version__, errors
+from anvil_ctl.clients import recipe as recipes
 from anvil_ctl.config.model import Config
 from anvil_ctl.engines import EngineFile
 
@@ -58,6 +59,12 @@ def test_every_key_is_explained(page: str, model: type[BaseModel]) -> None:
     named = set(re.findall(r"[a-z_]+", read(page)))
 
     assert keys(model) - named == set()
+
+
+def test_every_client_with_a_recipe_has_its_section() -> None:
+    headings = re.findall(r"^## (\S+)$", read("docs/reference/clients.md"), re.MULTILINE)
+
+    assert sorted(headings) == recipes.names(ROOT / "templates")
 
 
 def test_every_exit_code_is_explained() -> None:

@@ -230,3 +230,13 @@ def test_a_small_card_gets_no_model_that_it_cannot_hold() -> None:
     assert [each.id for each in small.modes["flexibility"].enabled] == ["flex-gptoss-20b"]
     service = renderer(small).service("flexibility", small.modes["flexibility"].tiers[0])
     assert "FLASHINFER_CUDA_ARCH_LIST" not in service.environment
+
+
+@pytest.mark.parametrize("mode", MODES)
+@each_site
+def test_a_rendered_file_waits_for_no_variable(site: str, mode: Mode) -> None:
+    """C11 and C12: nothing is filled in later, so nothing can be filled in with nothing."""
+    compose = RENDERERS[site].mode(mode).compose
+
+    assert re.findall(r"(?<!\$)\$(?!\$)", compose.replace("$$", "")) == []
+    assert "TOKEN" not in compose

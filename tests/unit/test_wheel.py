@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from anvil_ctl import images
+
 ROOT = Path(__file__).parents[2]
 RENDER = """
 from anvil_ctl import paths, site
@@ -55,7 +57,8 @@ def test_the_wheel_carries_its_data_and_renders_from_it(installed: Path, tmp_pat
 
     assert Path(bundle) == installed / "anvil_ctl" / "_data"
     assert project == "anvil-flexibility"
-    assert catalog == "['control', 'ds4-cuda', 'guard', 'ktransformers-cuda', 'llamacpp-cpu']"
+    assert catalog == str(sorted(images.catalog(ROOT, ROOT / "anvil_ctl")))
+    assert "OpenAI()" in run(installed, tmp_path, "-m", "anvil_ctl", "connect", "openai")
 
 
 def test_the_wheel_has_no_tests_and_no_secrets(installed: Path) -> None:

@@ -81,6 +81,7 @@ def test_connect_env_is_for_a_shell_and_for_programs(installed: Path) -> None:
     [
         (("status",), 2, "anvil.toml does not exist"),
         (("init", "--site", "moon"), 2, "--site: 'moon' is not a site; sites: cpu"),
+        (("init", "--site", "fakoli-dark"), 2, "site 'fakoli-dark' needs --gpu fast=UUID"),
         (("switch",), 2, "Missing argument"),
     ],
 )
@@ -101,6 +102,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(
         (("up",), {"ANVIL_MODE": "fast"}, "ANVIL_MODE: 'fast' is not a mode"),
         (("plan", "dance", "agentic"), {}, "'dance' has no plan; verbs: switch, up"),
         (("pull", "everything"), {}, "what can be pulled: starter"),
+        (("render", "--check", "--diff"), {}, "--check goes without --diff and --out"),
     ],
 )
 def test_a_wrong_name_says_what_there_is(
@@ -110,6 +112,29 @@ def test_a_wrong_name_says_what_there_is(
 
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_files_for_another_machine_need_neither_its_cards_nor_docker(tmp_path: Path) -> None:
+    heavy, fast = (f"GPU-00000000-0000-4000-8000-00000000000{each}" for each in "ab")
+    cards = ("--gpu", f"heavy={heavy}", "--gpu", f"fast={fast}")
+    assert run("init", "--site", "fakoli-dark", "--platform", "wsl2", *cards).returncode == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    done = run("render", "--out", str(tmp_path / "out"), PATH=str(empty))
+
+    assert done.returncode == 0
+    for mode in ("agentic", "flexibility"):
+        compose = (tmp_path / "out" / f"anvil-{mode}" / "compose.yaml").read_text(encoding="utf-8")
+        assert heavy in compose
+        assert fast in compose
+
+
+def test_a_diff_against_nothing_is_the_whole_file_and_writes_nothing(installed: Path) -> None:
+    done = run("render", "--diff", "--mode", "agentic")
+
+    assert '+name: "anvil-agentic"' in done.stdout
+    assert not (installed / "rendered").exists()
 
 
 def test_without_docker_the_exit_code_says_so(installed: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.history import History
-from anvil_ctl.images.build import build, obtain
+from anvil_ctl.images.build import build, fetch, obtain
 from anvil_ctl.images.engine import Registries
 from anvil_ctl.images.image import BASE, Image
 from tests.unit.images.fakes import FRESH, FakeDocker, FakeHost, Heard
@@ -172,3 +172,19 @@ def test_a_registry_that_did_not_answer_is_asked_once_a_run(tmp_path: Path) -> N
     obtain(docker, other, elsewhere, Heard(), history, registries=registries, host=host)
 
     assert docker.asked == [OFFICIAL]
+
+
+def test_an_image_that_only_its_makers_build_is_pulled_once() -> None:
+    docker, heard = FakeDocker(published={OFFICIAL}), Heard()
+
+    for _ in range(2):
+        assert fetch(docker, OFFICIAL, heard, Registries()) == OFFICIAL
+
+    assert docker.asked == [OFFICIAL]
+
+
+def test_an_image_that_nobody_gives_says_how_to_bring_it() -> None:
+    with pytest.raises(AnvilError, match="it is not built here") as raised:
+        fetch(FakeDocker(), OFFICIAL, Heard(), Registries())
+
+    assert raised.value.hint.startswith("on a machine that can pull: docker save ")

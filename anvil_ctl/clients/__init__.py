@@ -1,0 +1,1 @@
+"""Recipes that tell clients how to reach the router; each is a template in templates/clients/."""
