@@ -41,10 +41,15 @@ class Volume:
     name: str
 
     def size_of(self, path: str) -> int | None:
-        """Bytes of a file, or of all files under a folder, links followed; None for neither."""
-        sizes = f"find -L {_quoted(path)} -type f -printf '%s\\n' 2>/dev/null"
-        total = """awk '{s += $1} END {printf NR ? "%.0f" : "none", s}'"""
-        found = self._run(f"{sizes} | {total}").strip()
+        """Bytes of a file, or of all files under a folder; None where there is neither.
+
+        Links are followed: a hub's snapshots are folders of links.
+        """
+        sizes = f"find -L {_quoted(path)} -type f -printf '%s\\n'"
+        total = "awk '{ total += $1 } END { printf \"%.0f\\n\", total }'"
+        found = self._run(
+            f"[ -e {_quoted(path)} ] || {{ echo none; exit; }}; {sizes} | {total}"
+        ).strip()
         return int(found) if found.isdigit() else None
 
     def sha256_of(self, path: str) -> str:

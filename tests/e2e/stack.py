@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,30 @@ ANVIL_CTL = Path(sys.executable).parent / "anvil-ctl"
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One installation. `project` names its containers, networks and volume."""
+    """One installation. `project` names its containers, networks and volume.
+
+    `enter` is put before each command, and `extra` into its environment, where the installation
+    is on another machine than this one.
+    """
 
     home: Path
     project: str
     port: int
     engine_port: int
+    enter: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def volume(self) -> str:
         return f"{self.project}-models"
 
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "ANVIL_HOME": str(self.home)}
+        return {**os.environ, "ANVIL_HOME": str(self.home), **self.extra}
 
     def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end; the test fails with its output if it ends unlike expected."""
         done = subprocess.run(
-            [ANVIL_CTL, *arguments],
+            [*self.enter, ANVIL_CTL, *arguments],
             env=self.environ(),
             capture_output=True,
             text=True,

@@ -1,0 +1,103 @@
+"""The reference machine, simulated: two GPUs, the site fakoli-dark, engine doubles."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from anvil_ctl import images, site
+from anvil_ctl.config import Tier
+from anvil_ctl.docker import Docker
+from anvil_ctl.events import silent
+from anvil_ctl.history import History
+from anvil_ctl.paths import PACKAGE, Home, bundle
+from tests.e2e.stack import Stack, new_stack
+from tests.gpu.machine import Machine, MachineError, machine
+
+HEAVY = "GPU-5f4c763a-0000-4000-8000-00000000000a"
+FAST = "GPU-5f4c763a-0000-4000-8000-00000000000b"
+DOUBLE = Path(__file__).with_name("double.py")
+# Where each engine's image has its program.
+PROGRAMS = ("/usr/local/bin/sglang", "/usr/local/bin/vllm", "/app/llama-server")
+
+
+@dataclass(frozen=True, slots=True)
+class TwoGpus:
+    """The installation and the machine that it is on."""
+
+    machine: Machine
+    stack: Stack
+    definition: site.Site
+
+
+@pytest.fixture(scope="session")
+def two_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGpus]:
+    """The site is initialised, its images and weights are there, and nothing runs yet."""
+    folder = tmp_path_factory.mktemp("two-gpus")
+    try:
+        with machine([HEAVY, FAST]) as found:
+            control = _control_images(folder)
+            found.load([images.BASE, *control.values()])
+            stack = replace(new_stack(folder), enter=found.enter, extra=found.environ)
+            stack.run(
+                "init",
+                *("--site", "fakoli-dark", "--platform", "linux"),
+                *("--gpu", f"heavy={HEAVY}", "--gpu", f"fast={FAST}"),
+                *("--project", stack.project),
+                *("--port", str(stack.port)),
+                *("--engine-port", str(stack.engine_port)),
+                *("--volume", stack.volume),
+            )
+            definition = site.load(Home(stack.home))
+            _double(found, folder / "double", control["control"], definition)
+            _weights(found, stack.volume, definition)
+            yield TwoGpus(found, stack, definition)
+    except MachineError as error:
+        pytest.fail(
+            f"the machine with two GPUs cannot be simulated here: {error}\n"
+            "to leave these tests out, say so: make test TWO_GPUS=no",
+            pytrace=False,
+        )
+
+
+def _control_images(folder: Path) -> Mapping[str, str]:
+    """Our own images, built by the machine's own engine unless they are there."""
+    catalog, history = images.catalog(bundle(), PACKAGE), History(folder / "durations.json")
+    return {
+        name: images.build(Docker(), catalog[name], silent, history)
+        for name in ("control", "guard")
+    }
+
+
+def _double(found: Machine, context: Path, python: str, definition: site.Site) -> None:
+    """Every engine's image on that machine is the double, with Python from the control image."""
+    context.mkdir()
+    shutil.copyfile(DOUBLE, context / "double.py")
+    (context / "double.py").chmod(0o755)
+    for flags in (bundle() / "engines").glob("*/flags.txt"):
+        (context / "engines" / flags.parent.name).mkdir(parents=True)
+        shutil.copyfile(flags, context / "engines" / flags.parent.name / "flags.txt")
+    copies = "".join(f"COPY double.py {program}\n" for program in PROGRAMS)
+    text = f"FROM {python}\nUSER 0:0\nCOPY engines /engines/\n{copies}"
+    (context / "Dockerfile").write_text(text, encoding="utf-8")
+    tags = sorted({definition.renderer.image(tier) for tier in _tiers(definition)})
+    found.docker("build", "--quiet", *(f"--tag={tag}" for tag in tags), str(context))
+
+
+def _weights(found: Machine, volume: str, definition: site.Site) -> None:
+    """Something where the checks and the engines look for each model."""
+    paths = [f"/store/{tier.weights}" for tier in _tiers(definition)]
+    files = [each if each.endswith(".gguf") else f"{each}/config.json" for each in paths]
+    mounted = ("--rm", "--network", "none", "--volume", f"{volume}:/store")
+    made = 'for each; do mkdir -p "${each%/*}" && echo {} > "$each"; done'
+    found.docker("volume", "create", volume)
+    found.docker("run", *mounted, images.BASE, "sh", "-c", made, "sh", *files)
+
+
+def _tiers(definition: site.Site) -> list[Tier]:
+    """Every tier of the site: those that are off can be turned on."""
+    return [tier for mode in definition.config.modes.values() for tier in mode.tiers]

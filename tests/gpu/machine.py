@@ -1,0 +1,197 @@
+"""A machine with GPUs that it does not have: a Docker engine of its own, in namespaces of its own.
+
+The engine finds an `nvidia-container-runtime-hook` on its PATH, and so honours reservations of
+NVIDIA devices as on a real machine. Its network, mounts and processes are in namespaces of their
+own: it shares no bridge, port or firewall rule with the machine's own engine, has no way out to a
+registry, and ends with its last byte when this process does, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_START_S = 30
+_STOP_S = 30
+
+# Like NVIDIA's, it is told of each container before its process starts, and refuses a card that
+# is not there. Unlike NVIDIA's it puts no device into the container.
+_HOOK = """#!/bin/sh
+bundle=$(sed -n 's/.*"bundle":"\\([^"]*\\)".*/\\1/p')
+for wanted in $(grep -o 'NVIDIA_VISIBLE_DEVICES=[^"]*' "$bundle/config.json" | cut -d= -f2 | tr , ' ')
+do
+    case " {uuids} " in
+        *" $wanted "*) ;;
+        *) echo "nvidia-container-cli: device error: $wanted: unknown device" >&2; exit 1 ;;
+    esac
+done
+"""
+
+# Where this process may not raise limits, its engine may not either, and a container that asks for
+# more than there is would not start. There, and only there, it is given what there is.
+_RUNC = """#!/bin/sh
+case " $* " in *" create "* | *" exec "*) {python} -I -S {limits} "$@" ;; esac
+exec {runc} "$@"
+"""
+_LIMITS = """import json, pathlib, resource, sys
+given = dict(zip(sys.argv, sys.argv[1:]))
+bundle = "--bundle" in given
+path = pathlib.Path(given["--bundle"], "config.json") if bundle else pathlib.Path(given["--process"])
+config = json.loads(path.read_text())
+process = config["process"] if bundle else config
+for limit in process.get("rlimits") or []:
+    most = resource.getrlimit(getattr(resource, limit["type"]))[1]
+    limit.update((key, min(limit[key], most)) for key in ("soft", "hard") if most >= 0)
+path.write_text(json.dumps(config))
+"""
+_CAP_SYS_RESOURCE = 1 << 24
+
+
+class MachineError(Exception):
+    """The simulated machine could not be started; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A running one. `pid` is in its namespaces; `socket` is its engine's."""
+
+    pid: int
+    socket: Path
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return {"DOCKER_HOST": f"unix://{self.socket}"}
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """What a command is prefixed with to have this machine's network as its own."""
+        return ("nsenter", "--target", str(self.pid), "--net", "--")
+
+    def docker(self, *arguments: str) -> str:
+        """What a docker command printed; AssertionError with it all if it failed."""
+        done = subprocess.run(
+            ["docker", *arguments],
+            env={**os.environ, **self.environ, "DOCKER_BUILDKIT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise AssertionError(
+                f"docker {' '.join(arguments)}: {done.returncode}\n"
+                f"{done.stdout.decode()}{done.stderr.decode()}"
+            )
+        return done.stdout.decode()
+
+    def load(self, tags: Sequence[str]) -> None:
+        """Bring images over from the machine's own engine."""
+        with subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE) as save:
+            subprocess.run(
+                ["docker", "load", "--quiet"],
+                env={**os.environ, **self.environ},
+                stdin=save.stdout,
+                capture_output=True,
+                timeout=300,
+                check=True,
+            )
+        assert save.returncode == 0, f"docker save {' '.join(tags)}: {save.returncode}"
+
+
+@contextlib.contextmanager
+def machine(uuids: Sequence[str]) -> Iterator[Machine]:
+    """A machine with these GPUs, for as long as the block runs; MachineError where it cannot be."""
+    if os.geteuid() != 0:
+        raise MachineError("a second Docker engine needs root")
+    # A socket's path may have 107 bytes: pytest's folders are too deep for it.
+    folder = Path(tempfile.mkdtemp(prefix="anvil-gpu-"))
+    try:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                _command(folder, uuids),
+                env={**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            found = _started(process, folder)
+            yield found
+            # At once: the engine itself would wait for each container's own time to stop.
+            if left := found.docker("ps", "--all", "--quiet").split():
+                found.docker("rm", "--force", *left)
+        finally:
+            _stop(process)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _command(folder: Path, uuids: Sequence[str]) -> list[str]:
+    (folder / "bin").mkdir()
+    hook = _HOOK.replace("{uuids}", " ".join(uuids))
+    _write_program(folder / "bin" / "nvidia-container-runtime-hook", hook)
+    if not _may_raise_limits():
+        limits, runc = folder / "limits.py", shutil.which("runc")
+        limits.write_text(_LIMITS, encoding="utf-8")
+        wrapper = _RUNC.format(python=sys.executable, limits=limits, runc=runc)
+        _write_program(folder / "bin" / "runc", wrapper)
+    # Else it would read the configuration of the machine's own engine.
+    (folder / "daemon.json").write_text("{}", encoding="utf-8")
+    engine = {
+        "config-file": folder / "daemon.json",
+        "data-root": folder / "data",
+        "exec-root": folder / "exec",
+        "pidfile": folder / "pid",
+        "host": f"unix://{folder / 'socket'}",
+    }
+    said = [f"--{name}={value}" for name, value in engine.items()]
+    return [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *("sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *said),
+    ]
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def _may_raise_limits() -> bool:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    held = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(held.split()[1], 16) & _CAP_SYS_RESOURCE)
+
+
+def _started(process: subprocess.Popen[bytes], folder: Path) -> Machine:
+    found = Machine(process.pid, folder / "socket")
+    deadline = time.monotonic() + _START_S
+    while True:
+        with contextlib.suppress(AssertionError):
+            found.docker("version")
+            return found
+        if process.poll() is not None or time.monotonic() > deadline:
+            last = (folder / "log").read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise MachineError(f"a second Docker engine does not start:\n{last}")
+        time.sleep(0.1)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the engine, and with it its containers; what it leaves ends with its namespaces."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with contextlib.suppress(OSError):
+        for child in children.read_text(encoding="ascii").split():
+            subprocess.run(["kill", "-TERM", child], check=False)
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

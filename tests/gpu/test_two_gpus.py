@@ -1,0 +1,148 @@
+"""The whole site of the reference machine, both modes, on a machine with two simulated GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from anvil_ctl.config import Mode, Tier
+from tests.e2e.stack import containers
+from tests.gpu.conftest import FAST, HEAVY, TwoGpus
+
+ABSENT = HEAVY[:-1] + "f"
+CARDS = {"heavy": HEAVY, "fast": FAST}
+
+
+def test_images_are_complete_without_a_registry(two_gpus: TwoGpus) -> None:
+    done = two_gpus.stack.run("images", "build")
+
+    assert "vllm/vllm-openai" in done.stdout
+    assert "lmsysorg/sglang" in done.stdout
+
+
+def test_both_modes_pass_every_check_before_anything_runs(two_gpus: TwoGpus) -> None:
+    for mode in two_gpus.definition.config.modes:
+        two_gpus.stack.run("doctor", "--mode", mode)
+
+
+def test_agentic_comes_up_with_each_engine_on_its_own_card(two_gpus: TwoGpus) -> None:
+    done = two_gpus.stack.run("up", "--mode", "agentic")
+
+    print(done.stdout)
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+
+def test_flexibility_takes_the_same_cards_and_gives_them_back(two_gpus: TwoGpus) -> None:
+    there = two_gpus.stack.run("switch", "flexibility")
+    check_live(two_gpus, "flexibility", heavy="flex-gptoss-120b", fast="flex-qwen36-27b")
+    back = two_gpus.stack.run("switch", "agentic")
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+    print(there.stdout, back.stdout)
+
+
+def test_a_card_that_is_not_there_brings_the_old_mode_back(two_gpus: TwoGpus) -> None:
+    with edited(two_gpus, {FAST: ABSENT}):
+        done = two_gpus.stack.run("switch", "flexibility", expect=1)
+
+    assert f"{ABSENT}: unknown device" in done.stderr
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+
+def test_two_engines_take_turns_on_one_card(two_gpus: TwoGpus) -> None:
+    vllm, gguf = "flex-qwen36-27b", "flex-qwen36-gguf"
+    swapping = {
+        f'id = "{gguf}"\nenabled = false': f'id = "{gguf}"\nenabled = true',
+        f'id = "{vllm}"\n': f'id = "{vllm}"\nswap = true\n',
+    }
+    with edited(two_gpus, swapping):
+        # What the guard lets through has changed, and a switch keeps the control project.
+        two_gpus.stack.run("up", "--mode", "agentic")
+        two_gpus.stack.run("switch", "flexibility")
+        for tier in (gguf, vllm):
+            answer = two_gpus.stack.json("ask", "Which card are you on?", "--model", tier)
+            found = two_gpus.stack.json("status")["tiers"]
+            assert (answer["tier"], answer["text"].split()[-1]) == (tier, FAST)
+            assert cards(two_gpus, "flexibility", tier) == {FAST}
+            resident = [each["id"] for each in found if each["resident"]]
+            assert resident == ["flex-gptoss-120b", tier]
+
+
+def test_the_machines_own_engine_sees_nothing_of_it(two_gpus: TwoGpus) -> None:
+    assert containers(two_gpus.stack.project) == []
+
+
+def check_live(two_gpus: TwoGpus, mode: Mode, heavy: str, fast: str) -> None:
+    """Every tier is ready on its role's card alone, and the heavy one answers the router."""
+    found = two_gpus.stack.json("status")
+    assert (found["mode"], found["healthy"]) == (mode, True)
+    assert [(each["id"], each["state"]) for each in found["tiers"]] == [
+        (heavy, "ready"),
+        (fast, "ready"),
+    ]
+    held = {tier.role: cards(two_gpus, mode, tier.id) for tier in tiers(two_gpus, mode)}
+    assert held == {role: {uuid} for role, uuid in CARDS.items()}
+    answer = two_gpus.stack.json("ask", "Which card are you on?")
+    assert answer["tier"] == heavy
+    assert answer["mode"] == mode
+    assert answer["text"].endswith(f" on {HEAVY}")
+    assert two_gpus.stack.json("ask", "And you?", "--model", fast)["text"].endswith(f" on {FAST}")
+
+
+@contextlib.contextmanager
+def edited(two_gpus: TwoGpus, words: Mapping[str, str]) -> Iterator[None]:
+    """anvil.toml with these words in the place of others, put back afterwards."""
+    path = two_gpus.stack.home / "anvil.toml"
+    before = text = path.read_text(encoding="utf-8")
+    for old, new in words.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+def tiers(two_gpus: TwoGpus, mode: Mode) -> list[Tier]:
+    return two_gpus.definition.config.modes[mode].enabled
+
+
+def cards(two_gpus: TwoGpus, mode: Mode, tier: str) -> set[str]:
+    """Every card that a container is given, by the engine's word and by its first process's."""
+    name = f"{two_gpus.definition.config.project_of(mode)}-{tier}-1"
+    inspected = json.loads(two_gpus.machine.docker("inspect", name))[0]
+    requests = inspected["HostConfig"]["DeviceRequests"]
+    assert [each["Driver"] for each in requests] == ["nvidia"]
+    said = [uuid for each in requests for uuid in each["DeviceIDs"]]
+    inside = two_gpus.machine.docker("exec", name, "cat", "/proc/1/environ").split("\0")
+    own = dict(line.partition("=")[::2] for line in inside if line)
+    configured = dict(line.partition("=")[::2] for line in inspected["Config"]["Env"])
+    named = [own["NVIDIA_VISIBLE_DEVICES"], own["CUDA_VISIBLE_DEVICES"]]
+    return {*said, *named, configured["CUDA_VISIBLE_DEVICES"]}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "arguments", "status", "words"),
+    [
+        (HEAVY, ["serve", "/etc", "--swap-space", "4"], 2, "unrecognized arguments: --swap-space"),
+        (HEAVY, ["serve", "/models/absent"], 1, "/models/absent is not a local folder"),
+        (None, ["serve", "/etc"], 1, "No CUDA GPUs are available"),
+        (ABSENT, ["serve", "/etc"], 125, "unknown device"),
+    ],
+)
+def test_an_engine_double_refuses_what_the_engine_would(
+    two_gpus: TwoGpus, gpu: str | None, arguments: list[str], status: int, words: str
+) -> None:
+    image = two_gpus.definition.needed_images()["vllm-cuda"]
+    card = ["--gpus", f"device={gpu}", "--env", f"CUDA_VISIBLE_DEVICES={gpu}"] if gpu else []
+
+    with pytest.raises(AssertionError) as refused:
+        two_gpus.machine.docker("run", "--rm", *card, "--entrypoint", "vllm", image, *arguments)
+
+    assert words in str(refused.value)
+    assert re.search(rf": {status}\n", str(refused.value))
