@@ -89,7 +89,9 @@ def render(
             console.say(f"{each}: {files.hash} {out / files.project}")
         else:
             _checked(files.project, files.compose)
-            if not check:
+            if check:
+                console.note(found.renderer.ledger(each).table())
+            else:
                 found.write_compose(files)
             done = "accepted by Compose" if check else str(found.compose_file(each))
             console.say(f"{each}: {files.hash} {done}")

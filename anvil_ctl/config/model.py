@@ -58,6 +58,8 @@ class Machine(Table):
     multiplexer_port: Port = 8002
     multiplexer_admin_port: Port = 8003
     models_volume: Name = "fakoli-models"
+    # Host RAM that engines may have, in MiB; under WSL2 that of the virtual machine.
+    ram_mib: int | None = Field(default=None, gt=0)
     roles: dict[HostName, Role] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -204,7 +206,10 @@ class Config(Table):
 
 
 def _fits(where: str, tier: Tier, role: Role) -> None:
-    """A tier's budget and the role's reserve share the card; ValueError prints the sum."""
+    """A budget says what share of which card; ValueError where its two forms disagree.
+
+    Whether all budgets fit is the ledger's to say, which has every number in one table.
+    """
     if tier.vram_mib is None and tier.memory_fraction is None:
         return
     if role.memory_mib is None:
@@ -218,13 +223,5 @@ def _fits(where: str, tier: Tier, role: Role) -> None:
         msg = (
             f"{where}: memory_fraction {tier.memory_fraction} of {role.memory_mib} MiB is "
             f"{by_fraction} MiB, over its vram_mib {tier.vram_mib}"
-        )
-        raise ValueError(msg)
-    wanted = tier.vram_mib or by_fraction
-    if wanted + role.reserve_mib > role.memory_mib:
-        msg = (
-            f"{where} wants {wanted} MiB and role {tier.role!r} reserves {role.reserve_mib}: "
-            f"{wanted + role.reserve_mib} MiB of {role.memory_mib}; at most "
-            f"{role.memory_mib - role.reserve_mib} are left"
         )
         raise ValueError(msg)

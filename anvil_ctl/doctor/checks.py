@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from anvil_ctl.capacity import CardLedger, RamLedger
 from anvil_ctl.compose import COMPOSE_MINIMUM
 from anvil_ctl.config import Mode
 from anvil_ctl.docker import Docker
@@ -13,7 +14,7 @@ from anvil_ctl.doctor.facts import taken
 from anvil_ctl.doctor.finding import Finding, Severity
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.init import TOKENS
-from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.renderer import ROOM, ModeFiles
 from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 from anvil_ctl.store import Volume
@@ -27,6 +28,7 @@ def check(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
         return
     yield _compose(docker)
     yield _tokens(site)
+    yield from _capacity(site, mode)
     definition, files = _definition(site, mode)
     yield definition
     if files is None:
@@ -65,6 +67,23 @@ def _tokens(site: Site) -> Finding:
         observed = f"{site.home.secrets}: {', '.join(missing)} not set"
         return _wrong("tokens", observed, "a value for each token", "anvil-ctl init")
     return _right("tokens", f"{site.home.secrets}: {', '.join(TOKENS)}")
+
+
+def _capacity(site: Site, mode: Mode) -> Iterator[Finding]:
+    """One finding for each card and one for RAM; nothing where the definition does not add up."""
+    try:
+        found = site.renderer.ledger(mode)
+    except AnvilError:
+        return
+    parts: list[CardLedger | RamLedger] = [*found.cards, found.ram]
+    for each in parts:
+        if each.problems:
+            yield _wrong("capacity", "; ".join(each.problems), "models that fit", ROOM)
+        else:
+            yield _right("capacity", str(each))
+    for said in found.ram.warnings:
+        expected = "RAM for the weights"
+        yield Finding("capacity", False, Severity.WARNING, said, expected, "raise machine.ram_mib")
 
 
 def _definition(site: Site, mode: Mode) -> tuple[Finding, ModeFiles | None]:

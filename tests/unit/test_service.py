@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl import engines
+from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config import Config
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer
-from anvil_ctl.service import memory_fraction
 from anvil_ctl.site import templates
 from tests.unit.definitions import fakoli_dark_text, parse, recorded, renderer
 

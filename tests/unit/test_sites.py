@@ -224,7 +224,6 @@ def test_a_small_card_gets_no_model_that_it_cannot_hold() -> None:
     roomy = RENDERERS["single-gpu"].config.modes["flexibility"]
     assert "flex-qwen36-27b" in roomy.presets["chat"]
 
-
     small = parse(
         site_text("single-gpu", Choices(platform="linux", gpus={"gpu": Gpu(HEAVY, 24564, "8.9")}))
     )

@@ -55,7 +55,7 @@ def test_the_wheel_carries_its_data_and_renders_from_it(installed: Path, tmp_pat
 
     assert Path(bundle) == installed / "anvil_ctl" / "_data"
     assert project == "anvil-flexibility"
-    assert catalog == "['control', 'guard', 'llamacpp-cpu']"
+    assert catalog == "['control', 'ds4-cuda', 'guard', 'ktransformers-cuda', 'llamacpp-cpu']"
 
 
 def test_the_wheel_has_no_tests_and_no_secrets(installed: Path) -> None:
