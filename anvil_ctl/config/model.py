@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from anvil_ctl.config.tier import EnvName, HostName, Name, Port, Table, Tier
 
@@ -61,6 +61,18 @@ class Machine(Table):
     # Host RAM that engines may have, in MiB; under WSL2 that of the virtual machine.
     ram_mib: int | None = Field(default=None, gt=0)
     roles: dict[HostName, Role] = Field(min_length=1)
+
+    @field_validator("models_volume", mode="before")
+    @classmethod
+    def _weights_are_in_a_named_volume(cls, value: object) -> object:
+        if isinstance(value, str) and "/" in value:
+            msg = (
+                "a folder, and weights are in a named volume only: loads from a folder are 20 to "
+                "100 times slower under WSL2; give a plain name and bring weights in with "
+                "anvil-ctl pull"
+            )
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _each_role_has_its_own_card(self) -> Self:
