@@ -71,7 +71,9 @@ def test_the_heavy_models_of_both_modes_cannot_overlap_and_can_take_turns() -> N
     agentic, flexibility = share(0.88, PRO_6000), share(0.92, PRO_6000)
 
     assert card(Claim("a", agentic), Claim("b", flexibility)).problems
-    assert card(Claim("a", agentic, swap=True), Claim("b", flexibility, swap=True)).problems == []
+    turns = card(Claim("a", agentic, swap=True), Claim("b", flexibility, swap=True))
+    assert turns.committed == flexibility
+    assert turns.problems == []
 
 
 def test_parts_over_the_budget_are_refused_although_the_budget_fits() -> None:
