@@ -49,6 +49,8 @@ class EngineFile(BaseModel):
     health_path: str = Field(pattern=r"^/")
     models_path: str = Field(pattern=r"^/")
     stop_grace_s: int = Field(gt=0)
+    # What requests share: one pool of tokens, or a whole window that each slot has for itself.
+    kv_cache: Literal["pool", "slots"] = "pool"
     # uid:gid in the container; absent for an image that has to run as its own user.
     user: str | None = None
     healthcheck: list[str]

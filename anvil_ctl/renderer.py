@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass
 
 import tomlkit
 
+from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.rulebook import Rulebook
+from anvil_ctl.rules import Start, Verdict, judge
 from anvil_ctl.service import LABEL, Cache, Service, build, container_name
 from anvil_ctl.templating import digest, environment
 
+ROOM = "lower that tier's vram_mib, memory_fraction, window or slots, or the role's reserve_mib"
 ENGINE_TOKEN = "ANVIL_ENGINE_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -48,10 +52,13 @@ class Renderer:
     engines: Mapping[str, Engine]
     images: Mapping[str, str]
     templates: Mapping[str, str]
+    rulebook: Rulebook
 
     def mode(self, mode: Mode) -> ModeFiles:
         """Every text of one mode; ConfigError if the definition does not fit its engines."""
         services = [self.service(mode, tier) for tier in self._tiers(mode)]
+        self._refuse_what_rules_deny(mode)
+        self._refuse_what_does_not_fit(mode)
         router, registry = self._router(mode), self._registry(mode, services)
         said = json.dumps([[asdict(each) for each in services], router, registry], sort_keys=True)
         fingerprint = digest(said)
@@ -77,6 +84,32 @@ class Renderer:
             config_hashes={each.name: each.labels[f"{LABEL}.config-hash"] for each in services},
             hash=fingerprint,
         )
+
+    def ledger(self, mode: Mode) -> Ledger:
+        """What the mode asks of the machine's memory; ConfigError for an unknown engine."""
+        tiers = [(tier, self._engine(tier)[0]) for tier in self._tiers(mode)]
+        return ledger(self.config.machine, tiers)
+
+    def verdicts(self, mode: Mode) -> list[Verdict]:
+        """What the rules say of the mode's tiers; ConfigError where one cannot be rendered."""
+        found: list[Verdict] = []
+        for tier in self._tiers(mode):
+            engine, service = self._engine(tier)[0], self.service(mode, tier)
+            start = Start(service.image, service.command, service.environment)
+            found += judge(self.config, mode, tier, engine, start, book=self.rulebook)
+        return found
+
+    def _refuse_what_rules_deny(self, mode: Mode) -> None:
+        denied = [each for each in self.verdicts(mode) if each.kind == "deny"]
+        if denied:
+            remedies = dict.fromkeys(each.remedy for each in denied)
+            raise ConfigError("; ".join(map(str, denied)), hint="; ".join(remedies))
+
+    def _refuse_what_does_not_fit(self, mode: Mode) -> None:
+        found = self.ledger(mode)
+        if found.problems:
+            said = "; ".join(found.problems)
+            raise ConfigError(f"capacity: {mode} does not fit: {said}\n{found.table()}", hint=ROOM)
 
     def guard_list(self) -> str:
         """The containers that the guard lets the multiplexer start and stop, one a line."""

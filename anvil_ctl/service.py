@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from jinja2 import TemplateError
 
+from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config.model import Config, Mode, Role
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
@@ -107,18 +108,6 @@ def pins(role: Role) -> dict[str, str]:
     if role.gpu_uuid is None:
         return {}
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": role.gpu_uuid}
-
-
-def memory_fraction(tier: Tier, role: Role) -> str:
-    """The share of the card that an engine is told, cut to two decimals; "" for its default.
-
-    Cut, never rounded: the budget is what may be taken at most.
-    """
-    if tier.memory_fraction is not None:
-        return f"{tier.memory_fraction:g}"
-    if tier.vram_mib is None or role.memory_mib is None:
-        return ""
-    return f"0.{tier.vram_mib * 100 // role.memory_mib:02d}"
 
 
 def _caches(config: Config, tier: Tier, engine: Engine, image: EngineImage) -> list[Cache]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from anvil_ctl import config, engines, images
+from anvil_ctl import config, engines, images, rulebook
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.docker import Socket
 from anvil_ctl.errors import ConfigError
@@ -110,6 +110,7 @@ def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
         engines=engines.load_all(data / "engines"),
         images={name: image.tag for name, image in catalog.items()},
         templates=templates(data),
+        rulebook=rulebook.load(data / "engines"),
     )
     secrets = {**_secrets(home.secrets), **{k: v for k, v in environ.items() if k in _NAMES}}
     return Site(home, definition, secrets, renderer, catalog)

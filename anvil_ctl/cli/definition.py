@@ -81,6 +81,8 @@ def render(
     found = site.load(Home.from_environ())
     for each in [known(mode, "--mode")] if mode else list(found.config.modes):
         files = found.renderer.mode(each)
+        for verdict in found.renderer.verdicts(each):
+            console.note(f"warning: {verdict}")
         paths = rendered.beside(out, files) if out else rendered.installed(found, files)
         if diff:
             console.say(rendered.diff(paths) or f"{each}: {files.hash} nothing changes")
@@ -89,7 +91,9 @@ def render(
             console.say(f"{each}: {files.hash} {out / files.project}")
         else:
             _checked(files.project, files.compose)
-            if not check:
+            if check:
+                console.note(found.renderer.ledger(each).table())
+            else:
                 found.write_compose(files)
             done = "accepted by Compose" if check else str(found.compose_file(each))
             console.say(f"{each}: {files.hash} {done}")

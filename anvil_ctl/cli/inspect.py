@@ -101,6 +101,7 @@ def doctor(
         )
     else:
         for each in findings:
-            console.say(f"{'ok' if each.ok else 'no'}  {each.id:<11} {each}")
+            mark = "ok" if each.ok else "no" if each.blocks else "!!"
+            console.say(f"{mark}  {each.id:<11} {each}")
     if any(each.blocks for each in findings):
         raise typer.Exit(1)

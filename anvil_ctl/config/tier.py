@@ -74,6 +74,19 @@ class Thinking(Table):
         return {"reasoning_effort": self.default}
 
 
+class Memory(Table):
+    """What a model takes, where that is known; what is left out stays unknown. Sizes are MiB."""
+
+    # Of the card: the loaded weights, one token of KV cache, graphs with activations, the drafter.
+    weights_mib: int | None = Field(default=None, gt=0)
+    kv_bytes_per_token: int | None = Field(default=None, gt=0)
+    graphs_mib: int | None = Field(default=None, ge=0)
+    draft_mib: int | None = Field(default=None, ge=0)
+    # Of the host: how the weights are read, and what stays in RAM while the model runs.
+    loader: Literal["mmap", "copy"] = "mmap"
+    ram_mib: int | None = Field(default=None, gt=0)
+
+
 class Status(Table):
     """What is known of a tier: seen to work, not yet seen, or known not to."""
 
@@ -118,6 +131,7 @@ class Tier(Table):
     extra_body_defaults: dict[str, object] = {}
     vram_mib: int | None = Field(default=None, gt=0)
     memory_fraction: float | None = Field(default=None, gt=0, lt=1)
+    memory: Memory = Memory()
     swap: bool = False
     # Until the first byte of an answer, and between two: a long prefill is silent.
     answer_timeout_s: float = Field(default=300, gt=0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+from anvil_ctl.capacity import CardLedger, RamLedger
 from anvil_ctl.compose import COMPOSE_MINIMUM
 from anvil_ctl.config import Mode
 from anvil_ctl.docker import Docker
@@ -14,7 +16,7 @@ from anvil_ctl.doctor.finding import Finding, Severity
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.init import TOKENS
 from anvil_ctl.paths import bundle
-from anvil_ctl.renderer import ModeFiles
+from anvil_ctl.renderer import ROOM, ModeFiles
 from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 from anvil_ctl.store import Volume, read_starter
@@ -28,6 +30,8 @@ def check(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:
         return
     yield _compose(docker)
     yield _tokens(site)
+    yield from _rules(site, mode)
+    yield from _capacity(site, mode)
     definition, files = _definition(site, mode)
     yield definition
     if files is None:
@@ -66,6 +70,44 @@ def _tokens(site: Site) -> Finding:
         observed = f"{site.home.secrets}: {', '.join(missing)} not set"
         return _wrong("tokens", observed, "a value for each token", "anvil-ctl init")
     return _right("tokens", f"{site.home.secrets}: {', '.join(TOKENS)}")
+
+
+def _rules(site: Site, mode: Mode) -> Iterator[Finding]:
+    """One finding for each rule that a tier meets, by the rule's id; one where none refuses."""
+    try:
+        verdicts = site.renderer.verdicts(mode)
+    except AnvilError:
+        return
+    for each in verdicts:
+        severity = Severity.ERROR if each.kind == "deny" else Severity.WARNING
+        expected = f"what rule {each.rule} asks for ({each.source})"
+        yield Finding(each.rule, False, severity, str(each), expected, each.remedy)
+    every = site.renderer.rulebook.all
+    overdue = [rule.id for rule in every if rule.review_by < date.today()]
+    if overdue:
+        said = f"rules to review again: {', '.join(overdue)}"
+        remedy = "a newer anvil-ctl, or look at their sources in docs/reference/rules.md"
+        yield Finding("rules", False, Severity.WARNING, said, "rules that were reviewed", remedy)
+    if not any(each.kind == "deny" for each in verdicts):
+        count = len(every)
+        yield _right("rules", f"{mode}: none of {count} compatibility rules refuses it")
+
+
+def _capacity(site: Site, mode: Mode) -> Iterator[Finding]:
+    """One finding for each card and one for RAM; nothing where the definition does not add up."""
+    try:
+        found = site.renderer.ledger(mode)
+    except AnvilError:
+        return
+    parts: list[CardLedger | RamLedger] = [*found.cards, found.ram]
+    for each in parts:
+        if each.problems:
+            yield _wrong("capacity", "; ".join(each.problems), "models that fit", ROOM)
+        else:
+            yield _right("capacity", str(each))
+    for said in found.ram.warnings:
+        expected = "RAM for the weights"
+        yield Finding("capacity", False, Severity.WARNING, said, expected, "raise machine.ram_mib")
 
 
 def _definition(site: Site, mode: Mode) -> tuple[Finding, ModeFiles | None]:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from anvil_ctl import config, engines
+from anvil_ctl import config, engines, rulebook
 from anvil_ctl.config import Config
 from anvil_ctl.config.model import Platform
 from anvil_ctl.init import Choices, Gpu, write_definition
@@ -68,7 +68,7 @@ def parse(text: str) -> Config:
 def renderer(definition: Config) -> Renderer:
     data = bundle()
     known = engines.load_all(data / "engines")
-    return Renderer(definition, known, IMAGES, templates(data))
+    return Renderer(definition, known, IMAGES, templates(data), rulebook.load(data / "engines"))
 
 
 def recorded(name: str, text: str) -> None:

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl import engines
+from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config import Config
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer
-from anvil_ctl.service import memory_fraction
+from anvil_ctl.rulebook import Rulebook
 from anvil_ctl.site import templates
 from tests.unit.definitions import fakoli_dark_text, parse, recorded, renderer
 
+NO_RULES = Rulebook((), {})
 SIXTH = """
 name = "sixth"
 version = "1.0"
@@ -90,14 +92,14 @@ def test_a_made_up_engine_is_rendered_from_its_folder_alone(tmp_path: Path) -> N
     known = {**engines.load_all(bundle() / "engines"), **engines.load_all(tmp_path)}
     images = {"control": "anvil/control:test", "guard": "anvil/guard:test"}
 
-    files = Renderer(parse(text), known, images, templates(bundle())).mode("agentic")
+    files = Renderer(parse(text), known, images, templates(bundle()), NO_RULES).mode("agentic")
 
     recorded("sixth-engine", "\n----------\n".join([files.compose, files.router, files.registry]))
 
 
 def test_an_engine_that_nobody_publishes_or_builds_is_named() -> None:
     found = renderer(dark())
-    bare = Renderer(found.config, found.engines, {}, found.templates)
+    bare = Renderer(found.config, found.engines, {}, found.templates, found.rulebook)
 
     with pytest.raises(
         ConfigError, match="tier flex-coder-next: nobody publishes an image 'cuda'"
@@ -115,7 +117,9 @@ def test_a_template_that_fails_names_the_engine_and_the_key() -> None:
     broken = {**found.engines, "sglang": engines.Engine(file, engine.flags)}
 
     with pytest.raises(ConfigError, match=r"engines/sglang/engine.toml: environment: 'nothing'"):
-        Renderer(found.config, broken, found.images, found.templates).mode("agentic")
+        Renderer(found.config, broken, found.images, found.templates, found.rulebook).mode(
+            "agentic"
+        )
 
 
 def test_a_tiers_own_variables_win_over_the_engines_and_not_over_the_pin() -> None:
@@ -143,6 +147,7 @@ def test_drafting_in_vllm_is_one_json_argument() -> None:
 def test_without_the_prompt_cache_each_engine_is_told_so_in_its_own_words() -> None:
     config = parse(fakoli_dark_text("linux").replace("prompt_cache = true", "prompt_cache = false"))
     found = renderer(config)
+    sglang, vllm = config.modes["agentic"].tiers
 
-    assert "--disable-radix-cache" in found.mode("agentic").compose
-    assert "--disable-prefix-caching" in found.mode("flexibility").compose
+    assert "--disable-radix-cache" in found.service("agentic", sglang).command
+    assert "--disable-prefix-caching" in found.service("agentic", vllm).command

@@ -156,3 +156,43 @@ def test_progress_goes_to_stderr_and_colours_to_terminals_only(installed: Path) 
     done = run("connect", "env", "--json", FORCE_COLOR="")
 
     assert "\x1b[" not in done.stdout + done.stderr
+
+
+def dark(home: Path, before: str = "", after: str = "") -> None:
+    """The two-card site, with one change."""
+    cards = [f"--gpu={name}=GPU-00000000-0000-4000-8000-00000000000{n}" for name, n in CARDS]
+    assert run("init", "--site", "fakoli-dark", "--platform", "linux", *cards).returncode == 0
+    definition = home / "anvil.toml"
+    text = definition.read_text(encoding="utf-8")
+    assert before in text
+    definition.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+CARDS = (("heavy", "a"), ("fast", "b"))
+
+
+def test_render_warns_on_stderr_and_refuses_with_the_rules_name(tmp_path: Path) -> None:
+    home, out = Path(os.environ["ANVIL_HOME"]), str(tmp_path / "out")
+    dark(home, '"--async-scheduling"', '"--enforce-eager"')
+
+    fine = run("render", "--mode", "agentic", "--out", out)
+    refused = run("render", "--mode", "flexibility", "--out", out)
+
+    assert fine.returncode == 0
+    assert "warning: tier heavy-local: " in fine.stderr
+    assert "[rule K22]" in fine.stderr
+    assert "rule" not in fine.stdout
+    assert refused.returncode == 2
+    assert "[rule K15]" in refused.stderr
+    assert "next: take it out of extra_args" in refused.stderr
+    assert not (tmp_path / "out" / "anvil-flexibility").exists()
+
+
+def test_render_refuses_a_mode_that_does_not_fit_and_prints_the_ledger(tmp_path: Path) -> None:
+    dark(Path(os.environ["ANVIL_HOME"]), "vram_mib = 27999", "vram_mib = 31000")
+
+    refused = run("render", "--mode", "agentic", "--out", str(tmp_path / "out"))
+
+    assert refused.returncode == 2
+    assert "31000 MiB and a reserve of 4608 are 35608 of 32607: 3001 too many" in refused.stderr
+    assert "heavy-local  94208   21744" in refused.stderr

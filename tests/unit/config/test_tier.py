@@ -17,7 +17,6 @@ TEXT = fakoli_dark_text("linux")
         (f'gpu_uuid = "{FAST}"\n', "", 'gpu_uuid goes with device = "nvidia"'),
         ("reserve_mib = 4608", "reserve_mib = 40000", "reserve_mib is 40000: memory_mib must be set, and be more"),
         ("memory_mib = 97887\nreserve_mib = 2048\n", "", "role 'heavy' has no memory_mib"),
-        ("vram_mib = 27999", "vram_mib = 29346", "wants 29346 MiB and role 'fast' reserves 4608: 33954 MiB of 32607; at most 27999 are left"),
         ("memory_fraction = 0.88", "memory_fraction = 0.97", "memory_fraction 0.97 of 97887 MiB is 94951 MiB, over its vram_mib 94208"),
         ("window = 32768", "window = 32768\ncontext_limit = 131072", "context_limit 131072 is over window 32768"),
         ('revision = "6cee5e81ee83917806bbde320786a8fb61efebee"\n', "", "model 'openai/gpt-oss-20b' is a repository: pin it"),

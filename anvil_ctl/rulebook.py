@@ -1,0 +1,157 @@
+"""Compatibility rules are data: what a rule may say, and reading the files that say it.
+
+`engines/rules.toml` holds for every engine, `engines/<name>/rules.toml` for one.
+docs/reference/rules.md names the vocabulary and every rule.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from anvil_ctl.errors import ConfigError
+
+Scalar = str | int | float | bool
+_BOUND = re.compile(r"(<=|>=|<|>)(\d+(?:\.\d+)*)")
+
+
+def _compiles(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        msg = f"{text!r} is not a regular expression: {error}"
+        raise ValueError(msg) from error
+    return text
+
+
+def _bounds(text: str) -> str:
+    if text != "*" and not all(_BOUND.fullmatch(part) for part in text.split(",")):
+        msg = f"{text!r} is neither * nor bounds such as >=0.25.1,<0.34"
+        raise ValueError(msg)
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+FieldName = Annotated[
+    str,
+    Field(pattern=r"^(mode|(tier|role|machine|engine|image|model|command|flag|environment)\.\S+)$"),
+]
+
+
+class Condition(BaseModel):
+    """One test of one fact. An absent fact passes `not_in`, `not_matches` and `present = false`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field: FieldName
+    equals: Scalar | None = None
+    any_of: list[Scalar] | None = Field(default=None, alias="in")
+    not_in: list[Scalar] | None = None
+    matches: Pattern | None = None
+    not_matches: Pattern | None = None
+    present: bool | None = None
+    less_than: float | None = None
+    more_than: float | None = None
+    more_than_field: FieldName | None = None
+
+    @model_validator(mode="after")
+    def _it_is_one_test(self) -> Self:
+        given = self.model_dump(exclude={"field"}, exclude_none=True)
+        if len(given) != 1:
+            msg = f"the condition on {self.field} has {len(given)} tests: give exactly one"
+            raise ValueError(msg)
+        return self
+
+
+class Rule(BaseModel):
+    """All conditions met: the verdict. `{fact}` in message and remedy becomes the fact's value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^([A-Z]\d{2}[a-z]?|[a-z0-9]+-\d+)$")
+    verdict: Literal["deny", "warn"]
+    when: list[Condition] = Field(min_length=1)
+    message: str = Field(min_length=1)
+    why: str = Field(min_length=1)
+    remedy: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    # Of the engine that it is about: * or bounds such as >=0.25.1,<0.34.
+    versions: Annotated[str, AfterValidator(_bounds)] = "*"
+    review_by: date
+
+    def covers(self, version: str) -> bool:
+        """Whether an engine's version is in the range; numbers are compared, part by part."""
+        if self.versions == "*":
+            return True
+        found = _numbers(version)
+        return all(
+            _within(found, operator, _numbers(bound))
+            for operator, bound in _BOUND.findall(self.versions)
+        )
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: list[Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """Rules for every engine, and by engine those for one."""
+
+    common: tuple[Rule, ...]
+    engines: Mapping[str, tuple[Rule, ...]]
+
+    def of(self, engine: str, version: str) -> list[Rule]:
+        """The rules that concern a version of an engine."""
+        rules = (*self.common, *self.engines.get(engine, ()))
+        return [rule for rule in rules if rule.covers(version)]
+
+    @property
+    def all(self) -> list[Rule]:
+        return [*self.common, *(rule for rules in self.engines.values() for rule in rules)]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = [int(part) for part in re.findall(r"\d+", version)]
+    # 0.34 and 0.34.0 are one version.
+    return tuple([*parts, 0, 0, 0][:4])
+
+
+def _within(version: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> bool:
+    if version == bound:
+        return operator.endswith("=")
+    return (version < bound) == operator.startswith("<")
+
+
+def load(folder: Path) -> Rulebook:
+    """Read the rules under `engines/`; ConfigError names the file and the rule that is wrong."""
+    common = _read(folder / "rules.toml")
+    engines = {path.parent.name: _read(path) for path in sorted(folder.glob("*/rules.toml"))}
+    book = Rulebook(common, engines)
+    ids = [rule.id for rule in book.all]
+    for each in ids:
+        if ids.count(each) > 1:
+            raise ConfigError(f"{folder}: two rules have the id {each}")
+    return book
+
+
+def _read(path: Path) -> tuple[Rule, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(_File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).rules)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
