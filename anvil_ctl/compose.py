@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,7 @@ from python_on_whales.client_config import ClientConfig, Command
 
 from anvil_ctl import proc
 from anvil_ctl.docker_errors import DockerError, translated
-
-COMPOSE_MINIMUM = (2, 20)
-
-
-def parse_version(text: str) -> tuple[int, ...]:
-    """`v2.39.1-desktop.1` -> (2, 39, 1); () for a text that holds no version."""
-    found = re.search(r"\d+(?:\.\d+)+", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+from anvil_ctl.versions import COMPOSE_MINIMUM, parse_version
 
 
 def standalone_compose() -> Path | None:

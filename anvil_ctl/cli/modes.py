@@ -42,8 +42,8 @@ def up(
     transition, target = _prepare(mode, drain_timeout, force_drain)
     if dry_run:
         _show_plan(transition, target, as_json=False)
-        return
-    _carry_out(transition, "up", target)
+    else:
+        _carry_out(transition, "up", target)
 
 
 def switch(
@@ -56,8 +56,8 @@ def switch(
     transition, target = _prepare(mode, drain_timeout, force_drain)
     if dry_run:
         _show_plan(transition, target, as_json=False)
-        return
-    _carry_out(transition, "switch", target)
+    else:
+        _carry_out(transition, "switch", target)
 
 
 def recover() -> None:

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 from anvil_ctl.capacity import CardLedger, RamLedger
-from anvil_ctl.compose import COMPOSE_MINIMUM
 from anvil_ctl.config import Mode
 from anvil_ctl.docker import Docker
 from anvil_ctl.doctor.facts import taken
@@ -20,6 +19,7 @@ from anvil_ctl.renderer import ROOM, ModeFiles
 from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 from anvil_ctl.store import Volume, read_starter
+from anvil_ctl.versions import COMPOSE_MINIMUM
 
 
 def check(site: Site, docker: Docker, mode: Mode) -> Iterator[Finding]:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from anvil_ctl.doctor.facts import PORTS, Answer, Disk, Facts, gather
 from anvil_ctl.doctor.finding import Finding, Severity
+from anvil_ctl.versions import COMPOSE_MINIMUM, parse_version
 
 PYTHON_MINIMUM = (3, 11)
-COMPOSE_MINIMUM = (2, 20)
 AGAIN = "then again: make up"
 
 
@@ -83,11 +83,8 @@ def fixes(facts: Facts) -> list[Fix]:
 
 
 def compose_version(answer: Answer | None) -> tuple[int, ...]:
-    """The version of the Compose plugin; () where there is none."""
-    if answer is None or answer.status != 0:
-        return ()
-    found = re.search(r"(\d+)\.(\d+)", answer.output)
-    return (int(found[1]), int(found[2])) if found else ()
+    """Major and minor version of the Compose plugin; () where there is none."""
+    return () if answer is None or answer.status != 0 else parse_version(answer.output)[:2]
 
 
 def blocking(facts: Facts) -> list[Finding]:

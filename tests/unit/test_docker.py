@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from anvil_ctl.compose import parse_version
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError, failure
+from anvil_ctl.versions import parse_version
 
 
 @pytest.mark.parametrize(
