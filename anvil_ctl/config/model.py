@@ -52,6 +52,8 @@ class Machine(Table):
 
     project: HostName = "anvil"
     platform: Platform = "linux"
+    # A plan for another machine: everything can be looked at here, and nothing started.
+    plan_only: bool = False
     publish: str = "127.0.0.1"
     router_port: Port = 8000
     router_admin_port: Port = 8001

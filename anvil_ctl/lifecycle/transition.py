@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from anvil_ctl.config import Mode
+from anvil_ctl.config.model import Machine
 from anvil_ctl.errors import AnvilError, BusyError, GateError, NotRestoredError
 from anvil_ctl.events import Event, Report, State, silent
 from anvil_ctl.history import History
@@ -73,6 +74,7 @@ class Transition:
         Only the verbs `switch` and `recover` may end a mode that is live. GateError and
         BusyError: nothing was changed. NotRestoredError: see its message.
         """
+        refuse_plan_only(self.site.config.machine)
         folder = self.site.home.journal
         with journals.lock(folder, verb):
             cut_off = journals.interrupted(folder)
@@ -163,6 +165,15 @@ class Transition:
     def _execute(self, steps: Plan, files: ModeFiles | None, journal: Journal) -> tuple[Phase, ...]:
         effects = self.world.effects(files)
         return execute(steps, effects, journal, self.site.history, self.report)
+
+
+def refuse_plan_only(machine: Machine) -> None:
+    """What is planned for another machine is started there. GateError if this is such a plan."""
+    if machine.plan_only:
+        raise GateError(
+            "nothing was started: anvil.toml is a plan for another machine (machine.plan_only)",
+            hint="on the machine that has its cards: anvil-ctl config set machine.plan_only false",
+        )
 
 
 def refuse_other_mode(steps: Plan) -> None:

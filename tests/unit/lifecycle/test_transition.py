@@ -134,6 +134,20 @@ def test_a_gate_that_refuses_leaves_everything_as_it_was(site: Site) -> None:
     assert interrupted(site.home.journal) is None
 
 
+@pytest.mark.parametrize("verb", ["up", "switch"])
+def test_a_plan_for_another_machine_is_not_carried_out_on_this_one(site: Site, verb: str) -> None:
+    elsewhere = site.config.machine.model_copy(update={"plan_only": True})
+    planned = replace(site, config=site.config.model_copy(update={"machine": elsewhere}))
+    world = FakeWorld(planned)
+
+    with pytest.raises(GateError, match="plan for another machine") as raised:
+        Transition(planned, world).run(verb, "agentic")
+
+    assert raised.value.hint.endswith("anvil-ctl config set machine.plan_only false")
+    assert Transition(planned, world).preview("agentic").acts
+    assert world.done == []
+
+
 @pytest.mark.parametrize("op", [Op.RETIRE, Op.DOWN, Op.INSTALL, Op.UP, Op.CANARY, Op.ROUTER])
 def test_a_failure_after_the_hold_brings_the_old_mode_back(site: Site, op: Op) -> None:
     world = FakeWorld(site, live(site, "agentic"), fail_at=op)
