@@ -15,7 +15,8 @@ from anvil_ctl.router import discovery, route, walk
 from anvil_ctl.router.bound import Live
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.dialects import call as calls
-from anvil_ctl.router.dialects.call import BadRequestError, Dialect
+from anvil_ctl.router.dialects import responses_request
+from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import anthropic_error, openai_error, refusal
 from anvil_ctl.serving.exchange import Exchange
@@ -24,7 +25,12 @@ from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route, Routes
 from anvil_ctl.upstream.client import Pool
 
-_DIALECTS = {"/v1/chat/completions": Dialect.OPENAI, "/v1/messages": Dialect.ANTHROPIC}
+Parse = Callable[[bytes], Call]
+_COMPLETIONS: dict[str, Parse] = {
+    "/v1/chat/completions": functools.partial(calls.parse, Dialect.OPENAI),
+    "/v1/messages": functools.partial(calls.parse, Dialect.ANTHROPIC),
+    "/v1/responses": responses_request.parse,
+}
 
 
 def envelope(path: str, _status: int, kind: str, message: str) -> bytes:
@@ -56,8 +62,8 @@ class Router:
     def app(self, auth: Auth) -> Routes:
         """The App to listen with."""
         complete = [
-            Route("POST", path, functools.partial(self._complete, dialect))
-            for path, dialect in _DIALECTS.items()
+            Route("POST", path, functools.partial(self._complete, parse))
+            for path, parse in _COMPLETIONS.items()
         ]
         return Routes(
             [
@@ -104,7 +110,7 @@ class Router:
 
     # endpoints
 
-    async def _complete(self, dialect: Dialect, request: Request, exchange: Exchange) -> None:
+    async def _complete(self, parse: Parse, request: Request, exchange: Exchange) -> None:
         if not self._hold.held and self._hold.in_flight >= self._max_concurrency:
             exchange.last()
             self._refuse(
@@ -112,7 +118,7 @@ class Router:
             )
             return
         try:
-            call = calls.parse(dialect, request.body)
+            call = parse(request.body)
             await self._hold.enter()
             try:
                 await self._serve(call, request, exchange)
@@ -125,7 +131,7 @@ class Router:
             wait_s = error.retry_after_s
             self._refuse(request, exchange, 503, "server_busy", message, retry_after_s=wait_s)
 
-    async def _serve(self, call: calls.Call, request: Request, exchange: Exchange) -> None:
+    async def _serve(self, call: Call, request: Request, exchange: Exchange) -> None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._live
         choice = live.choices.get(call.model) or route.resolve(live.config, call.model)
@@ -164,7 +170,7 @@ class Router:
         body = {
             "status": "ok",
             "dialects": sorted(Dialect),
-            "routes": sorted(_DIALECTS),
+            "routes": sorted(_COMPLETIONS),
             "version": __version__,
             "mode": config.mode,
             "mapping_version": config.mapping_version,

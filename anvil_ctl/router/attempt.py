@@ -110,11 +110,10 @@ class Attempt:
         raise UpstreamError(classify(response.status, response.headers, body))
 
     def _recoder(self, *, same: bool) -> Recoder:
-        usage = self._call.include_usage
+        call = self._call
         if not same:
-            writer = recode.writer(self._call.dialect, self._stamp(), include_usage=usage)
-            return Translate(self._bound.tier.dialect, writer)
-        return Passthrough(self._call.dialect, model=self._echoed(), include_usage=usage)
+            return Translate(self._bound.tier.dialect, recode.writer(call, self._stamp()))
+        return Passthrough(call.dialect, model=self._echoed(), include_usage=call.include_usage)
 
     def _echoed(self) -> bytes | None:
         """The name that the caller asked for, as JSON, where it gets to see that one."""
@@ -132,11 +131,10 @@ class Attempt:
         else:
             answer = Answer()
             answer.extend(deltas)
-            self._reply(recode.render(self._call.dialect, answer, self._stamp()), answer.usage)
+            self._reply(recode.render(self._call, answer, self._stamp()), answer.usage)
 
     def _replay(self, deltas: list[Delta]) -> None:
-        usage = self._call.include_usage
-        writer = recode.writer(self._call.dialect, self._stamp(), include_usage=usage)
+        writer = recode.writer(self._call, self._stamp())
         self._exchange.start(200, (("content-type", "text/event-stream"), *self._commit()))
         self._exchange.write(recode.replay(deltas, writer))
         self._exchange.end()
@@ -157,7 +155,7 @@ class Attempt:
                 raise
         collect.finish()
         answer = collect.answer
-        self._reply(recode.render(self._call.dialect, answer, self._stamp()), answer.usage)
+        self._reply(recode.render(self._call, answer, self._stamp()), answer.usage)
 
     def _reply(self, body: bytes, usage: Usage) -> None:
         self._count(usage)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from anvil_ctl.router.dialects import recode
 from anvil_ctl.router.dialects.anthropic_writer import PING
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.recode import Recoder
@@ -55,9 +54,7 @@ class Relay:
                 raise
             # The 200 is out: the client must see that this answer isn't whole.
             self._exchange.fields["cut"] = True
-            self._exchange.write(
-                recode.error_event(self._dialect, "api_error", "The engine's answer broke off.")
-            )
+            self._exchange.write(self._recoder.error("api_error", "The engine's answer broke off."))
             self._exchange.abort()
         finally:
             self._exchange.flow = None

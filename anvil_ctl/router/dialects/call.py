@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from anvil_ctl.errors import AnvilError
 
+if TYPE_CHECKING:
+    from anvil_ctl.router.dialects.responses_writer import Asked
+
 JSON = dict[str, object]
 
 
 class Dialect(StrEnum):
-    """A wire format."""
+    """A wire format. RESPONSES is one that callers speak and no tier does."""
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    RESPONSES = "responses"
 
 
 class BadRequestError(AnvilError):
@@ -27,13 +32,22 @@ class BadRequestError(AnvilError):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One completion request. `raw` is the whole body as the caller sent it; never change it."""
+    """One completion request. `raw` is the whole body as the caller sent it; never change it.
+
+    A Responses request's `raw` is that request as a chat, and `asked` what its answer needs of it.
+    """
 
     dialect: Dialect
     model: str
     stream: bool
     include_usage: bool
     raw: JSON
+    asked: Asked | None = None
+
+    @property
+    def spoken(self) -> Dialect:
+        """The dialect of `raw`."""
+        return Dialect.OPENAI if self.asked is not None else self.dialect
 
 
 _OPENAI_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -44,7 +58,7 @@ _MAX_DEPTH = 128
 
 def parse(dialect: Dialect, body: bytes) -> Call:
     """Read a request body. Raises BadRequestError naming the field."""
-    raw = _object(body)
+    raw = read_object(body)
     stream = raw.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise BadRequestError("stream: must be a boolean")
@@ -58,7 +72,8 @@ def parse(dialect: Dialect, body: bytes) -> Call:
     return Call(dialect, model if isinstance(model, str) else "", stream is True, usage, raw)
 
 
-def _object(body: bytes) -> JSON:
+def read_object(body: bytes) -> JSON:
+    """A body that is a JSON object. Raises BadRequestError."""
     try:
         raw = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -92,9 +107,9 @@ def _check_openai(raw: JSON) -> None:
     _check_messages(raw, _OPENAI_ROLES)
     for key in ("max_tokens", "max_completion_tokens"):
         if raw.get(key) is not None:
-            _check_count(raw, key)
-    _check_number(raw, "temperature", 2.0)
-    _check_number(raw, "top_p", 1.0)
+            check_count(raw, key)
+    check_number(raw, "temperature", 2.0)
+    check_number(raw, "top_p", 1.0)
     stop = raw.get("stop")
     if stop is not None and not isinstance(stop, str) and not _is_strings(stop):
         raise BadRequestError("stop: must be a string or a list of strings")
@@ -105,9 +120,9 @@ def _check_anthropic(raw: JSON) -> None:
     _check_messages(raw, _ANTHROPIC_ROLES)
     if raw.get("max_tokens") is None:
         raise BadRequestError("max_tokens: Field required")
-    _check_count(raw, "max_tokens")
-    _check_number(raw, "temperature", 1.0)
-    _check_number(raw, "top_p", 1.0)
+    check_count(raw, "max_tokens")
+    check_number(raw, "temperature", 1.0)
+    check_number(raw, "top_p", 1.0)
     system = raw.get("system")
     if system is not None and not isinstance(system, str | list):
         raise BadRequestError("system: must be a string or a list of blocks")
@@ -135,13 +150,15 @@ def _check_lists(raw: JSON) -> None:
         raise BadRequestError("tools: must be a list")
 
 
-def _check_count(raw: JSON, key: str) -> None:
+def check_count(raw: JSON, key: str) -> None:
+    """Raise unless the field, which is there, is a count."""
     value = raw[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise BadRequestError(f"{key}: must be a whole number above 0")
 
 
-def _check_number(raw: JSON, key: str, most: float) -> None:
+def check_number(raw: JSON, key: str, most: float) -> None:
+    """Raise if the field is there and no number from 0 to `most`."""
     value = raw.get(key)
     if value is None:
         return

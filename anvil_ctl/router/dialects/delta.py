@@ -53,6 +53,7 @@ class Usage(msgspec.Struct, frozen=True):
     input: int | None = None
     output: int | None = None
     cached: int | None = None
+    reasoning: int | None = None
 
     def updated(self, later: Usage) -> Usage:
         """These counts, with what `later` knows in their place."""
@@ -60,6 +61,7 @@ class Usage(msgspec.Struct, frozen=True):
             self.input if later.input is None else later.input,
             self.output if later.output is None else later.output,
             self.cached if later.cached is None else later.cached,
+            self.reasoning if later.reasoning is None else later.reasoning,
         )
 
 

@@ -51,12 +51,14 @@ class _Choice(msgspec.Struct):
 
 class _Details(msgspec.Struct):
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -170,7 +172,11 @@ def count(value: int | None) -> int | None:
 
 
 def _usage(usage: _Usage) -> Usage:
-    details = usage.prompt_tokens_details or _Details()
+    given = usage.prompt_tokens_details or _Details()
+    made = usage.completion_tokens_details or _Details()
     return Usage(
-        count(usage.prompt_tokens), count(usage.completion_tokens), count(details.cached_tokens)
+        count(usage.prompt_tokens),
+        count(usage.completion_tokens),
+        count(given.cached_tokens),
+        count(made.reasoning_tokens),
     )

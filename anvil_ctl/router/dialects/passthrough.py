@@ -14,7 +14,7 @@ import msgspec
 from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Usage
-from anvil_ctl.router.dialects.recode import reader
+from anvil_ctl.router.dialects.recode import error_event, reader
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 
@@ -85,6 +85,10 @@ class Passthrough:
         if self._dialect is Dialect.OPENAI and not self._answer.ended:
             out += b"data: [DONE]\n\n"  # some engines stop at the finish reason
         return out
+
+    def error(self, kind: str, message: str) -> bytes:
+        """The last bytes of a stream that can't be finished."""
+        return error_event(self._dialect, kind, message)
 
     def _cut(self, data: bytes) -> bytes:
         """Keep back an event that isn't complete: what follows it might have to be an error."""

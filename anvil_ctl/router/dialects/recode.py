@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from anvil_ctl.router.dialects import anthropic_writer, openai_writer
+from anvil_ctl.router.dialects import anthropic_writer, openai_writer, responses_writer
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_reader import AnthropicReader
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
-from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.call import Call, Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Delta, Usage
 from anvil_ctl.router.dialects.openai_reader import OpenAIReader
 from anvil_ctl.router.dialects.openai_writer import OpenAIWriter
+from anvil_ctl.router.dialects.responses_writer import ResponsesWriter
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.sse import EventDecoder, ServerEvent
 
@@ -43,6 +44,9 @@ class Writer(Protocol):
     def end(self) -> bytes:
         """What comes after the last."""
 
+    def error(self, kind: str, message: str) -> bytes:
+        """What ends a stream that can't be finished."""
+
 
 class Recoder(Protocol):
     """Upstream bytes in, client bytes out."""
@@ -65,22 +69,29 @@ class Recoder(Protocol):
     def finish(self) -> bytes:
         """The last bytes for the client. Raises UpstreamError if the answer was cut off."""
 
+    def error(self, kind: str, message: str) -> bytes:
+        """The last bytes of a stream that can't be finished."""
+
 
 def reader(dialect: Dialect) -> Reader:
     """The reader of a dialect."""
     return OpenAIReader() if dialect is Dialect.OPENAI else AnthropicReader()
 
 
-def writer(dialect: Dialect, stamp: Stamp, *, include_usage: bool) -> Writer:
-    """The writer of a dialect's stream."""
-    if dialect is Dialect.OPENAI:
-        return OpenAIWriter(stamp, include_usage=include_usage)
+def writer(call: Call, stamp: Stamp) -> Writer:
+    """The writer of the stream that answers a call."""
+    if call.asked is not None:
+        return ResponsesWriter(stamp, call.asked)
+    if call.dialect is Dialect.OPENAI:
+        return OpenAIWriter(stamp, include_usage=call.include_usage)
     return AnthropicWriter(stamp)
 
 
-def render(dialect: Dialect, answer: Answer, stamp: Stamp) -> bytes:
-    """An unstreamed answer."""
-    if dialect is Dialect.OPENAI:
+def render(call: Call, answer: Answer, stamp: Stamp) -> bytes:
+    """The unstreamed answer to a call."""
+    if call.asked is not None:
+        return responses_writer.whole(answer, stamp, call.asked)
+    if call.dialect is Dialect.OPENAI:
         return openai_writer.whole(answer, stamp)
     return anthropic_writer.whole(answer, stamp)
 
@@ -160,6 +171,10 @@ class Translate:
     def finish(self) -> bytes:
         """The last bytes for the client."""
         return self._write(self._collect.finish()) + self._writer.end()
+
+    def error(self, kind: str, message: str) -> bytes:
+        """The last bytes of a stream that can't be finished."""
+        return self._writer.error(kind, message)
 
     def _write(self, deltas: list[Delta]) -> bytes:
         if not deltas:

@@ -47,7 +47,7 @@ class Target(msgspec.Struct, frozen=True):
 
 def build(call: Call, target: Target, *, stream: bool) -> bytes:
     """The body to send, asking for a stream or not. Raises BadRequestError where it can't be."""
-    body = _same(call, target) if call.dialect is target.dialect else _other(call, target)
+    body = _same(call, target) if call.spoken is target.dialect else _other(call, target)
     body["model"] = target.model or call.model
     body["stream"] = stream
     if stream and target.dialect is Dialect.OPENAI:
