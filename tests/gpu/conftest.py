@@ -21,6 +21,8 @@ from tests.gpu.machine import Machine, MachineError, machine
 HEAVY = "GPU-5f4c763a-0000-4000-8000-00000000000a"
 FAST = "GPU-5f4c763a-0000-4000-8000-00000000000b"
 DOUBLE = Path(__file__).with_name("double.py")
+# What the program imports, laid where Python finds it under the same name.
+ENGINE = Path(__file__).parents[1] / "double"
 # Where each engine's image has its program.
 PROGRAMS = ("/usr/local/bin/sglang", "/usr/local/bin/vllm", "/app/llama-server")
 
@@ -78,11 +80,13 @@ def _double(found: Machine, context: Path, python: str, definition: site.Site) -
     context.mkdir()
     shutil.copyfile(DOUBLE, context / "double.py")
     (context / "double.py").chmod(0o755)
+    shutil.copytree(ENGINE, context / "tests" / "double", ignore=shutil.ignore_patterns("*.pyc"))
     for flags in (bundle() / "engines").glob("*/flags.txt"):
         (context / "engines" / flags.parent.name).mkdir(parents=True)
         shutil.copyfile(flags, context / "engines" / flags.parent.name / "flags.txt")
     copies = "".join(f"COPY double.py {program}\n" for program in PROGRAMS)
-    text = f"FROM {python}\nUSER 0:0\nCOPY engines /engines/\n{copies}"
+    finds = "ENV PYTHONPATH=/opt/double\nCOPY tests /opt/double/tests/\n"
+    text = f"FROM {python}\nUSER 0:0\nCOPY engines /engines/\n{finds}{copies}"
     (context / "Dockerfile").write_text(text, encoding="utf-8")
     tags = sorted({definition.renderer.image(tier) for tier in _tiers(definition)})
     found.docker("build", "--quiet", *(f"--tag={tag}" for tag in tags), str(context))

@@ -1,0 +1,197 @@
+"""An engine without a model: the HTTP surface of an engine, answers by script, a prefix cache."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tests.double import events, prefix
+from tests.double.events import Label
+from tests.double.server import Answer, Seen
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+_PIECE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that the model calls."""
+
+    name: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer: text, then calls. One that is `held` begins, and goes on for ever."""
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    held: bool = False
+
+    @property
+    def size(self) -> int:
+        """Tokens."""
+        said = "".join(json.dumps([call.name, call.arguments]) for call in self.calls)
+        return prefix.count(self.text + said)
+
+
+# From a request's body to what is answered.
+Play = Callable[[Mapping[str, object]], Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What an engine says of a prompt that it has read, in tokens."""
+
+    given: int
+    cached: int
+
+
+def scripted(*turns: Turn) -> Play:
+    """The turns of one conversation, in order: the answers so far tell which one is next."""
+
+    def play(body: Mapping[str, object]) -> Turn:
+        messages = body["messages"]
+        assert isinstance(messages, list)
+        return turns[sum(1 for each in messages if each["role"] == "assistant")]
+
+    return play
+
+
+class Engine:
+    """A script for a double: serves one name, in both dialects. All is 503 until it has loaded."""
+
+    def __init__(self, name: str, play: Play, *, loaded: bool = True) -> None:
+        self.name = name
+        self.play = play
+        self.loaded = loaded
+        self.prompts: list[Prompt] = []
+        self._cache = prefix.PrefixCache()
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, seen: Seen, answer: Answer) -> None:
+        path = seen.path.partition("?")[0]
+        if not self.loaded:
+            await _refuse(answer, 503, "Loading model")
+        elif path in ("/health", "/ready"):
+            await answer.json({"status": "ok"})
+        elif path == "/v1/models":
+            await answer.json({"object": "list", "data": [{"id": self.name}]})
+        elif path == f"{MESSAGES}/count_tokens":
+            await answer.json({"input_tokens": len(prefix.tokens(seen.json))})
+        elif path not in (CHAT, MESSAGES):
+            await _refuse(answer, 404, "Not Found")
+        elif seen.json.get("model") != self.name:
+            await _refuse(answer, 404, f"The model {seen.json.get('model')} is not here.")
+        else:
+            await self._answer(path, seen.json, answer)
+
+    async def _answer(self, path: str, body: Mapping[str, object], answer: Answer) -> None:
+        turn = self.play(body)
+        prompt = prefix.tokens(body)
+        known = Prompt(len(prompt), self._cache.take(prompt))
+        self.prompts.append(known)
+        number = str(next(self._numbers))
+        label = Label(number, self.name, known.given, turn.size, known.cached)
+        if not body.get("stream"):
+            whole = openai_whole if path == CHAT else anthropic_whole
+            await answer.json(whole(turn, label))
+            return
+        stream = openai_stream if path == CHAT else anthropic_stream
+        made = stream(turn, label)
+        await answer.start()
+        for event in made[: len(made) // 2] if turn.held else made:
+            await answer.chunk(event)
+        if turn.held:
+            # The double ends this when the client leaves.
+            await asyncio.Event().wait()
+        await answer.end()
+
+
+def openai_stream(turn: Turn, label: Label) -> list[bytes]:
+    """A turn as a Chat Completions stream, arguments in fragments."""
+    pieces: list[object] = [{"content": piece} for piece in _pieces(turn.text)]
+    for index, call in enumerate(turn.calls):
+        head = {"name": call.name, "arguments": ""}
+        known = {"index": index, "id": f"call_{label.id}_{index}", "type": "function"}
+        pieces.append({"tool_calls": [{**known, "function": head}]})
+        pieces += [
+            {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+            for piece in _pieces(json.dumps(call.arguments))
+        ]
+    finish = "tool_calls" if turn.calls else "stop"
+    return events.openai_events(*pieces, finish=finish, label=label)
+
+
+def anthropic_stream(turn: Turn, label: Label) -> list[bytes]:
+    """A turn as a Messages stream, arguments in fragments."""
+    blocks: list[events.Block] = []
+    if turn.text:
+        deltas = [{"type": "text_delta", "text": piece} for piece in _pieces(turn.text)]
+        blocks.append(({"type": "text", "text": ""}, [dict(each) for each in deltas]))
+    for index, call in enumerate(turn.calls):
+        start = {"type": "tool_use", "id": _use(label, index), "name": call.name, "input": {}}
+        written = _pieces(json.dumps(call.arguments))
+        blocks.append(
+            (start, [{"type": "input_json_delta", "partial_json": each} for each in written])
+        )
+    stop = "tool_use" if turn.calls else "end_turn"
+    return events.anthropic_events(*blocks, stop=stop, label=label)
+
+
+def openai_whole(turn: Turn, label: Label) -> dict[str, object]:
+    """A turn as one chat completion."""
+    message: dict[str, object] = {"role": "assistant", "content": turn.text or None}
+    if turn.calls:
+        message["tool_calls"] = [
+            {
+                "id": f"call_{label.id}_{index}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+            }
+            for index, call in enumerate(turn.calls)
+        ]
+    finish = "tool_calls" if turn.calls else "stop"
+    return {
+        "id": f"c{label.id}",
+        "object": "chat.completion",
+        "created": 1,
+        "model": label.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": label.openai_usage,
+    }
+
+
+def anthropic_whole(turn: Turn, label: Label) -> dict[str, object]:
+    """A turn as one message."""
+    content: list[dict[str, object]] = [{"type": "text", "text": turn.text}] if turn.text else []
+    content += [
+        {"type": "tool_use", "id": _use(label, index), "name": call.name, "input": call.arguments}
+        for index, call in enumerate(turn.calls)
+    ]
+    return {
+        "id": f"msg_{label.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": label.model,
+        "content": content,
+        "stop_reason": "tool_use" if turn.calls else "end_turn",
+        "stop_sequence": None,
+        "usage": {**label.anthropic_usage, "output_tokens": label.made},
+    }
+
+
+def _use(label: Label, index: int) -> str:
+    return f"toolu_{label.id}_{index}"
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+
+
+async def _refuse(answer: Answer, status: int, message: str) -> None:
+    await answer.json({"error": {"message": message}}, status)
