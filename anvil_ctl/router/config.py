@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -61,6 +62,12 @@ class Tier(msgspec.Struct, frozen=True):
     extra_body_defaults: dict[str, object] | None = None
     max_concurrency: int | None = None
     max_output_tokens: int | None = None
+    vision: bool = False
+    structured: str | None = None
+    quantization: str | None = None
+    params: dict[str, object] | None = None
+    cost_input: float | None = None
+    cost_output: float | None = None
     connect_s: float = 5.0
     first_byte_s: float = 20.0
     idle_s: float = 20.0
@@ -73,6 +80,23 @@ class Multiplexer(msgspec.Struct, frozen=True):
     url: str
     token_env: str
     timeout_s: float
+
+
+class Ordering(StrEnum):
+    """How candidates are ordered: as the preset lists them, by quality, or just the best one."""
+
+    COST = "cost"
+    QUALITY = "quality"
+    SINGLE = "single"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What a mode wants of its tiers. `verify` False sends every answer on as it comes."""
+
+    ordering: Ordering = Ordering.COST
+    verify: bool = True
+    residency: bool = True
+    stickiness: bool = True
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -96,6 +120,10 @@ class Config(msgspec.Struct, frozen=True):
     read_s: float | None
     decision_headers: bool
     multiplexer: Multiplexer | None
+    policy: Policy = Policy()
+    redirect_pins: bool = False
+    substitution: bool = True
+    verify_local_min: bool = True
     warnings: tuple[str, ...] = ()
 
     def tier(self, tier_id: str) -> Tier:

@@ -77,7 +77,7 @@ class _Walk:
         return "\n".join(self._texts).encode("utf-8", "replace")
 
     def message(self, message: JSON) -> None:
-        role = message.get("role")
+        role = string(message.get("role"))
         said = self.content(message.get("content"))
         if role in _SYSTEM_ROLES:
             self.systems.append(said)

@@ -1,0 +1,31 @@
+"""How a candidate's answer reaches the client: as it comes, or looked at first. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from anvil_ctl.router.config import Config
+from anvil_ctl.router.judgement.policy import Candidate, Decision
+from anvil_ctl.router.profile.row import Verdict
+
+
+class Handling(StrEnum):
+    """RAW commits at the answer's first event; the others collect it whole and check it first."""
+
+    RAW = "raw"
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+def handling(config: Config, decision: Decision, candidate: Candidate) -> Handling:
+    """Each candidate by its own trust, whoever was asked before it."""
+    if not config.policy.verify:
+        return Handling.RAW
+    if candidate.verdict is not Verdict.ALLOW:
+        return Handling.FULL
+    if not candidate.tier.local:
+        return Handling.RAW
+    if decision.ambiguous:
+        # Nobody knows what was asked, so nobody can say that this tier is good at it.
+        return Handling.FULL
+    return Handling.MINIMAL if config.verify_local_min else Handling.RAW

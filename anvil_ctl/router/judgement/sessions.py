@@ -1,0 +1,48 @@
+"""Which tier answered in a conversation before: its prompt cache has the beginning already."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from anvil_ctl.router.dialects.blocks import objects, text_of
+from anvil_ctl.router.dialects.call import JSON
+
+
+class Sessions:
+    """The last tier of each conversation. Bounded; the longest unused is forgotten first."""
+
+    def __init__(self, *, ttl: float = 600.0, most: int = 4096) -> None:
+        self._ttl = ttl
+        self._most = most
+        self._tiers: OrderedDict[int, tuple[str, float]] = OrderedDict()
+
+    def former(self, session: int, now: float) -> str | None:
+        """The tier that answered last, unless that is too long ago."""
+        found = self._tiers.get(session)
+        return found[0] if found is not None and now - found[1] < self._ttl else None
+
+    def served(self, session: int, tier: str, now: float) -> None:
+        """A tier has answered."""
+        self._tiers[session] = (tier, now)
+        self._tiers.move_to_end(session)
+        if len(self._tiers) > self._most:
+            self._tiers.popitem(last=False)
+
+
+def session_of(raw: JSON, hint: str | None) -> int:
+    """What tells this conversation from others: what the caller says, else how it began.
+
+    Python salts the hash of a string in each process, so it can't be looked up in a table of
+    likely prompts.
+    """
+    metadata = raw.get("metadata")
+    said = metadata.get("user_id") if isinstance(metadata, dict) else None
+    for name in (hint, said, raw.get("prompt_cache_key"), raw.get("user")):
+        if isinstance(name, str) and name:
+            return hash(name)
+    beginning = [text_of(raw.get("system"))]
+    for message in objects(raw.get("messages")):
+        beginning.append(text_of(message.get("content")))
+        if message.get("role") == "user":
+            break
+    return hash(tuple(beginning))

@@ -1,0 +1,108 @@
+"""The rows in use: read by every request, changed by grades and by changed engines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from anvil_ctl.router.judgement.work import Work
+from anvil_ctl.router.profile.row import UNMEASURED, Key, Row, Verdict, seeds, unmeasured
+
+
+class Profile:
+    """Rows by tier and class. Reads are one look-up; rows themselves never change.
+
+    Used by one event loop: nothing here waits, so no update can be lost.
+    """
+
+    def __init__(self, rows: Mapping[Key, Row] | None = None) -> None:
+        self._rows = dict(seeds() if rows is None else rows)
+
+    def __iter__(self) -> Iterator[tuple[Key, Row]]:
+        return iter(sorted(self._rows.items(), key=lambda item: _order(item[0])))
+
+    def row(self, tier: str, work: Work | None) -> Row | None:
+        """The row, if there is one."""
+        return self._rows.get((tier, work))
+
+    def verdict(self, tier: str, work: Work | None, *, local: bool) -> Verdict:
+        """What holds now."""
+        row = self._rows.get((tier, work))
+        return unmeasured(work, local=local) if row is None else row.effective
+
+    def score(self, tier: str, work: Work | None) -> float:
+        """The score; one half where nobody has measured."""
+        row = self._rows.get((tier, work))
+        return UNMEASURED if row is None else row.score
+
+    def stale(self) -> list[Key]:
+        """The rows that a changed engine has put in doubt."""
+        return [key for key, row in self if row.stale]
+
+    def grade(
+        self,
+        tier: str,
+        work: Work | None,
+        score: float,
+        *,
+        local: bool,
+        verdict: Verdict | None = None,
+        measured: str | None = None,
+        weight: int = 1,
+        fingerprint: str | None = None,
+    ) -> Row:
+        """Take in a grade and return the row as it is then.
+
+        `fingerprint` is that of the engine which was graded. Scores outside 0 to 1 are moved to
+        its ends; ValueError for one that is no number.
+        """
+        if math.isnan(score):
+            raise ValueError("a score must be a number from 0 to 1")
+        score = min(1.0, max(0.0, score))
+        old = self._rows.get((tier, work))
+        if old is None:
+            said = verdict or unmeasured(work, local=local)
+            row = Row(said, round(score, 4), max(1, weight), measured, fingerprint=fingerprint)
+        elif fingerprint is not None and old.fingerprint not in (None, fingerprint):
+            return old  # graded before the engine changed: it says nothing of the new one
+        else:
+            row = msgspec.structs.replace(
+                _averaged(old, score, max(0, weight)),
+                verdict=verdict or old.verdict,
+                measured=measured or old.measured,
+            )
+        self._rows[tier, work] = row
+        return row
+
+    def apply(self, tier: str, fingerprint: str) -> list[Work | None]:
+        """The tier's engine is now the one of that fingerprint; the classes that became stale.
+
+        A row without a fingerprint takes this one as its own, except where it is already stale.
+        """
+        changed: list[Work | None] = []
+        for (owner, work), row in self._rows.items():
+            if owner != tier or row.fingerprint == fingerprint:
+                continue
+            stale = row.stale or row.fingerprint is not None
+            if stale and not row.stale:
+                changed.append(work)
+            self._rows[owner, work] = msgspec.structs.replace(
+                row, fingerprint=fingerprint, stale=stale
+            )
+        return sorted(changed, key=str)
+
+
+def _averaged(old: Row, score: float, weight: int) -> Row:
+    if weight == 0:
+        return msgspec.structs.replace(old, stale=False)
+    # A new engine starts a new series instead of inheriting the average of the old one.
+    before = 0 if old.stale else old.samples
+    samples = before + weight
+    mean = (old.score * before + score * weight) / samples
+    return msgspec.structs.replace(old, score=round(mean, 4), samples=samples, stale=False)
+
+
+def _order(key: Key) -> tuple[str, str]:
+    return key[0], key[1] or ""
