@@ -11,7 +11,7 @@ from pathlib import Path
 
 from python_on_whales import Container as Inspected
 from python_on_whales import DockerClient
-from python_on_whales.exceptions import DockerException, NoSuchContainer
+from python_on_whales.exceptions import DockerException, NoSuchContainer, NoSuchImage
 
 from anvil_ctl import proc
 from anvil_ctl.compose import Compose, Project
@@ -34,6 +34,16 @@ class Container:
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image on this engine; `digests` are `name@sha256:...`, as registries know it."""
+
+    id: str
+    size: int
+    digests: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,14 @@ class Docker:
         if errors or not found.get("ServerVersion"):
             raise failure("; ".join(errors) or "the Docker daemon does not answer")
         return dict(found)
+
+    def endpoint(self) -> str:
+        """Where the docker command finds the engine: by DOCKER_HOST or its current context."""
+        wanted = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+        try:
+            return proc.run(wanted, timeout_s=15).strip()
+        except proc.ProcessError as error:
+            raise failure(error.output) from error
 
     def socket(self) -> Socket:
         """The engine's unix socket; DockerError where the engine is reached in another way."""
@@ -150,8 +168,21 @@ class Docker:
     # -- images ----------------------------------------------------------------------------
 
     def has_image(self, tag: str) -> bool:
+        return self.image(tag) is not None
+
+    def image(self, reference: str) -> LocalImage | None:
+        """An image by tag, digest or both, or None; of both, the digest counts."""
         with translated():
-            return bool(self._client().image.exists(tag))
+            try:
+                found = self._client().image.inspect(reference)
+            except NoSuchImage:
+                return None
+            return LocalImage(
+                id=found.id,
+                size=found.size or 0,
+                digests=tuple(found.repo_digests or ()),
+                labels=dict((found.config and found.config.labels) or {}),
+            )
 
     def pull(self, reference: str, timeout_s: float) -> bool:
         """Whether `reference` could be pulled within the time given."""

@@ -39,6 +39,10 @@ class Home:
         return self.root / ".env"
 
     @property
+    def image_lock(self) -> Path:
+        return self.root / "images.lock"
+
+    @property
     def rendered(self) -> Path:
         return self.root / "rendered"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import tomlkit
 
@@ -13,6 +13,7 @@ from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.imagelock import pinned
 from anvil_ctl.rulebook import Rulebook
 from anvil_ctl.rules import Start, Verdict, judge
 from anvil_ctl.service import LABEL, Cache, Service, build, container_name
@@ -46,13 +47,18 @@ class ControlFiles:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Renders one definition. `images` maps `<engine>-<image>` to the exact tag to run."""
+    """Renders one definition.
+
+    `images` maps `<engine>-<image>` to the exact tag of what is built here, `digests` a published
+    image's reference to the digest that it is locked to.
+    """
 
     config: Config
     engines: Mapping[str, Engine]
     images: Mapping[str, str]
     templates: Mapping[str, str]
     rulebook: Rulebook
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def mode(self, mode: Mode) -> ModeFiles:
         """Every text of one mode; ConfigError if the definition does not fit its engines."""
@@ -148,20 +154,24 @@ class Renderer:
         return container_name(self.config, mode, tier)
 
     def image(self, tier: Tier) -> str:
-        """What a tier runs: what we build or tag ourselves, else what its makers publish.
-
-        ConfigError where there is neither.
-        """
+        """What a tier runs; ConfigError where nobody publishes or builds it."""
         _engine, image = self._engine(tier)
-        name = f"{tier.engine}-{tier.image}"
-        tag = self.images.get(name) or image.official
-        if tag is None:
+        found = self.reference(f"{tier.engine}-{tier.image}", image)
+        if found is None:
             raise ConfigError(
                 f"tier {tier.id}: nobody publishes an image {tier.image!r} of {tier.engine}, and "
                 "nothing here builds it",
                 hint=f"see engines/{tier.engine}/README.md",
             )
-        return tag
+        return found
+
+    def reference(self, name: str, image: EngineImage) -> str | None:
+        """An image as files name it: by its digest where it has one, else as we build or tag it,
+        else by its makers' tag; None where there is neither."""
+        digest = self.digests.get(image.official or "")
+        if image.official and (digest or "@" in image.official):
+            return pinned(image.official, digest)
+        return self.images.get(name) or image.official
 
     def _tiers(self, mode: Mode) -> list[Tier]:
         definition = self.config.modes.get(mode)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from anvil_ctl import config, engines, images, rulebook
+from anvil_ctl import config, engines, imagelock, images, rulebook
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.docker import Socket
 from anvil_ctl.errors import ConfigError
@@ -19,6 +19,7 @@ from anvil_ctl.history import History, write_atomically
 from anvil_ctl.paths import PACKAGE, Home, bundle
 from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
 
+CONTROL_IMAGES = ("control", "guard")
 ADMIN_TOKEN = "ANVIL_ADMIN_TOKEN"  # noqa: S105 - the name, never the value
 
 
@@ -69,18 +70,30 @@ class Site:
         return f"http://127.0.0.1:{port}"
 
     def needed_images(self) -> dict[str, str]:
-        """The images of all modes and of the control project: short name -> tag."""
+        """The images of all modes and of the control project: short name -> reference."""
         tiers = [tier for mode in self.config.modes.values() for tier in mode.enabled]
-        ours = {name: self.renderer.images[name] for name in ("control", "guard")}
+        ours = {name: self.renderer.images[name] for name in CONTROL_IMAGES}
         return ours | {f"{tier.engine}-{tier.image}": self.renderer.image(tier) for tier in tiers}
 
-    def official_image(self, name: str) -> str | None:
-        """The published image that serves instead of one of ours, by its short name."""
+    def all_images(self) -> dict[str, str]:
+        """The images of the control project and of every engine: short name -> reference."""
+        found = {name: self.renderer.images[name] for name in CONTROL_IMAGES}
         for engine in self.renderer.engines.values():
             for variant, image in engine.file.images.items():
-                if name == f"{engine.file.name}-{variant}":
-                    return image.official
-        return None
+                name = f"{engine.file.name}-{variant}"
+                reference = self.renderer.reference(name, image)
+                if reference:
+                    found[name] = reference
+        return found
+
+    def published(self) -> dict[str, str]:
+        """Every engine's published images: short name -> reference, as its folder has it."""
+        return {
+            f"{engine.file.name}-{variant}": image.official
+            for engine in self.renderer.engines.values()
+            for variant, image in engine.file.images.items()
+            if image.official
+        }
 
     def control(self, socket: Socket) -> ControlFiles:
         """The control project's files for the engine behind `socket`."""
@@ -111,6 +124,7 @@ def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
         images={name: image.tag for name, image in catalog.items()},
         templates=templates(data),
         rulebook=rulebook.load(data / "engines"),
+        digests=imagelock.read(home.image_lock).digests,
     )
     secrets = {**_secrets(home.secrets), **{k: v for k, v in environ.items() if k in _NAMES}}
     return Site(home, definition, secrets, renderer, catalog)

@@ -28,6 +28,8 @@ _WIDE = 10_000
 
 # highlight would colour numbers inside answers; soft_wrap keeps lines whole for pipes.
 _out = Console(highlight=False, soft_wrap=True)
+# Rich cuts cells to make a table fit: a long line that wraps loses nothing.
+_tables = Console(highlight=False, soft_wrap=True, width=_WIDE)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -54,8 +56,7 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    # A pipe has no width to fit into: cells are never cut for it.
-    _out.print(table, width=None if _out.is_terminal else _WIDE)
+    _tables.print(table)
 
 
 def note(text: str) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from anvil_ctl.cli import console, definition, modes, weights
+from anvil_ctl.cli import console, definition, images, modes, weights
 from anvil_ctl.cli.opened import installation
 
 QUESTION = "What is the capital of France? Answer in one sentence."
@@ -29,7 +29,7 @@ def quickstart() -> None:
 
     if not (home := Home.from_environ()).config.exists() or not home.secrets.exists():
         definition.init()
-    weights.build()
+    images.build()
     weights.pull("starter")
     site, docker = installation()
     live = snapshot(site, docker).observed.modes

@@ -45,7 +45,12 @@ def build(
         report(Event(name, f"{tag} is there", State.SKIPPED))
         return tag
     host = host or LocalHost()
-    ensure_base(docker, host, report, history, registries or Registries())
+    registries = registries or Registries()
+    for base in image.bases:
+        if base == BASE:
+            ensure_base(docker, host, report, history, registries)
+        else:
+            _ensure_published(docker, image, base, report, registries)
     with tempfile.TemporaryDirectory(prefix="anvil-build-") as folder:
         context = Path(folder)
         image.write(context)
@@ -56,6 +61,21 @@ def build(
         with history.step(report, name, f"build {tag}", _DEFAULT_BUILD_S):
             docker.build(context, tag, arguments, {BUILD_LABEL: image.digest})
     return tag
+
+
+def _ensure_published(
+    docker: ImageEngine, image: Image, base: str, report: Report, registries: Registries
+) -> None:
+    """See that a base which others publish is here; AnvilError says what cannot be built, why."""
+    if docker.has_image(base) or registries.pull(
+        docker, base, OFFICIAL_PULL_S, _step(image), report
+    ):
+        return
+    raise AnvilError(
+        f"{image.name} cannot be built here: it starts from {base}, which no registry gives and "
+        "nothing here makes",
+        hint=f"on a machine that can pull: docker save {base} | ssh HOST docker load",
+    )
 
 
 def obtain(

@@ -14,6 +14,7 @@ BUILD_LABEL = "dev.anvil.build"
 DOCKERFILE = "Dockerfile"
 
 _CONTROL_PARTS = ("__init__.py", "errors.py", "serving", "upstream", "router", "multiplexer")
+_FROM = re.compile(r"^FROM[ \t]+(?:--\S+[ \t]+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.MULTILINE | re.I)
 _ARGUMENT = re.compile(r"^ARG[ \t]+(\w+)(?:=(\S*))?[ \t]*$", re.MULTILINE)
 
 
@@ -43,6 +44,13 @@ class Image:
         """The build arguments that the Dockerfile declares, with their defaults."""
         text = self._read(DOCKERFILE).decode()
         return {found[1]: found[2] or "" for found in _ARGUMENT.finditer(text)}
+
+    @property
+    def bases(self) -> list[str]:
+        """The images that the Dockerfile starts from, its own stages left out."""
+        found = _FROM.findall(self._read(DOCKERFILE).decode())
+        stages = {stage for _base, stage in found}
+        return list(dict.fromkeys(base for base, _stage in found if base not in stages))
 
     def write(self, folder: Path) -> None:
         """Lay the context out in `folder`, readable for the image's own user."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from anvil_ctl import engines
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.paths import bundle
+
+ENGINES = bundle() / "engines"
 
 
 def test_every_flag_of_our_own_argument_lists_is_one_that_the_engine_has() -> None:
@@ -21,15 +24,15 @@ def test_an_unknown_flag_is_found_and_a_negative_number_is_none() -> None:
     assert engine.unknown_flags(["--ctx-size", "-1", "--radix", "--alias=x"]) == ["--radix"]
 
 
-def test_a_made_up_engine_needs_a_folder_and_no_python(tmp_path: Path) -> None:
-    original = bundle() / "engines" / "llamacpp" / "engine.toml"
-    folder = tmp_path / "sixth"
-    folder.mkdir()
-    text = original.read_text(encoding="utf-8").replace('name = "llamacpp"', 'name = "sixth"')
-    (folder / "engine.toml").write_text(text, encoding="utf-8")
-    (folder / "flags.txt").write_text("--model\n", encoding="utf-8")
+@pytest.mark.parametrize("name", sorted(each.parent.name for each in ENGINES.glob("*/engine.toml")))
+def test_a_folder_says_which_version_is_known_to_be_good(name: str) -> None:
+    engine = engines.load_all(ENGINES)[name]
+    readme = (ENGINES / name / "README.md").read_text(encoding="utf-8")
 
-    assert list(engines.load_all(tmp_path)) == ["sixth"]
+    assert f"Known good: **{engine.file.version}**" in " ".join(readme.split()).replace(
+        "Known good: commit ", "Known good: "
+    )
+    assert set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)) == set(engine.file.images)
 
 
 @pytest.mark.parametrize(

@@ -1,51 +1,13 @@
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from anvil_ctl import engines
 from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config import Config
 from anvil_ctl.errors import ConfigError
-from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer
-from anvil_ctl.rulebook import Rulebook
-from anvil_ctl.site import templates
-from tests.unit.definitions import fakoli_dark_text, parse, recorded, renderer
-
-NO_RULES = Rulebook((), {})
-SIXTH = """
-name = "sixth"
-version = "1.0"
-dialects = ["openai"]
-port = 9000
-health_path = "/health"
-models_path = "/v1/models"
-stop_grace_s = 7
-healthcheck = ["CMD", "true"]
-args = [
-    ["--model", "{{ model_path }}"],
-    ["--share", "{{ memory_fraction }}"],
-    ["--draft", "{{ tier.speculative.num_draft_tokens if tier.speculative else '' }}"],
-]
-
-[images.cuda]
-official = "example.org/sixth:1.0"
-entrypoint = ["/sixth"]
-device = "nvidia"
-caches = ["/cache", "/kernels"]
-shm_size = "1gb"
-ipc = "host"
-cap_add = ["SYS_NICE"]
-ulimits = {memlock = -1}
-read_only = false
-
-[images.cuda.environment]
-ARCH = "{{ role.compute_capability }}"
-PINNED = "{{ '1' if machine.platform == 'wsl2' else '' }}"
-"""
+from tests.unit.definitions import fakoli_dark_text, parse, renderer
 
 
 def dark(before: str = "", after: str = "", count: int = 1) -> Config:
@@ -76,25 +38,6 @@ def test_what_the_desktop_leaves_is_the_share_that_was_tuned_by_hand() -> None:
 def test_a_share_that_is_said_is_taken_and_without_a_budget_the_engine_decides() -> None:
     assert fraction(dark(), 0, 0) == "0.88"
     assert fraction(dark("vram_mib = 90112\n"), 1, 0) == ""
-
-
-def test_a_made_up_engine_is_rendered_from_its_folder_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "sixth"
-    folder.mkdir()
-    (folder / "engine.toml").write_text(SIXTH, encoding="utf-8")
-    (folder / "flags.txt").write_text("--model\n--share\n--draft\n", encoding="utf-8")
-    text = re.sub(
-        r"parsers = .*\n|speculative = .*\n|extra_args = \[[^]]*\]\n|kv_cache_dtype = .*\n",
-        "",
-        fakoli_dark_text("linux"),
-    )
-    text = text.replace('engine = "sglang"', 'engine = "sixth"')
-    known = {**engines.load_all(bundle() / "engines"), **engines.load_all(tmp_path)}
-    images = {"control": "anvil/control:test", "guard": "anvil/guard:test"}
-
-    files = Renderer(parse(text), known, images, templates(bundle()), NO_RULES).mode("agentic")
-
-    recorded("sixth-engine", "\n----------\n".join([files.compose, files.router, files.registry]))
 
 
 def test_an_engine_that_nobody_publishes_or_builds_is_named() -> None:

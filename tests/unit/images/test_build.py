@@ -54,7 +54,9 @@ def test_a_build_is_remembered_for_the_next_estimate(tmp_path: Path) -> None:
 
 
 def test_requirements_are_unpacked_on_the_host_for_the_images_python(tmp_path: Path) -> None:
-    image = Image("anvil/control", {"Dockerfile": b"FROM x\n", "requirements.txt": b"a==1\n"})
+    image = Image(
+        "anvil/control", {"Dockerfile": b"FROM debian:trixie-slim\n", "requirements.txt": b"a==1\n"}
+    )
     docker, host = FakeDocker(here={BASE}), FakeHost()
 
     build(docker, image, Heard(), _history(tmp_path), host=host)
@@ -66,7 +68,9 @@ def test_requirements_are_unpacked_on_the_host_for_the_images_python(tmp_path: P
 
 
 def test_packages_that_cannot_be_fetched_say_where_to_look(tmp_path: Path) -> None:
-    image = Image("anvil/control", {"Dockerfile": b"FROM x\n", "requirements.txt": b"a==1\n"})
+    image = Image(
+        "anvil/control", {"Dockerfile": b"FROM debian:trixie-slim\n", "requirements.txt": b"a==1\n"}
+    )
     docker = FakeDocker(here={BASE})
 
     with pytest.raises(AnvilError, match="could not be fetched") as error:
@@ -164,7 +168,7 @@ def test_an_image_that_is_here_is_not_asked_for(tmp_path: Path) -> None:
 
 def test_a_registry_that_did_not_answer_is_asked_once_a_run(tmp_path: Path) -> None:
     docker, host = FakeDocker(here={BASE}), FakeHost(pages={FORKY: FRESH})
-    other = Image("anvil/other", {"Dockerfile": b"FROM x\n"})
+    other = Image("anvil/other", {"Dockerfile": b"FROM debian:trixie-slim\n"})
     registries, history = Registries(), _history(tmp_path)
 
     obtain(docker, ENGINE, OFFICIAL, Heard(), history, registries=registries, host=host)
@@ -188,3 +192,34 @@ def test_an_image_that_nobody_gives_says_how_to_bring_it() -> None:
         fetch(FakeDocker(), OFFICIAL, Heard(), Registries())
 
     assert raised.value.hint.startswith("on a machine that can pull: docker save ")
+
+
+CUDA = Image(
+    "anvil/engine-cuda",
+    {
+        "Dockerfile": b"FROM nvidia/cuda:1-devel AS build\nRUN make\n"
+        b"FROM nvidia/cuda:1-runtime\nCOPY --from=build /a /a\n"
+    },
+)
+
+
+def test_a_base_that_others_publish_is_pulled_before_the_build(tmp_path: Path) -> None:
+    docker = FakeDocker(published={"nvidia/cuda:1-devel", "nvidia/cuda:1-runtime"})
+
+    build(docker, CUDA, Heard(), _history(tmp_path), host=FakeHost())
+
+    assert docker.asked == ["nvidia/cuda:1-devel", "nvidia/cuda:1-runtime"]
+    assert list(docker.built) == [CUDA.tag]
+
+
+def test_what_cannot_be_built_is_said_with_the_base_that_is_missing(tmp_path: Path) -> None:
+    docker = FakeDocker()
+
+    with pytest.raises(AnvilError) as raised:
+        build(docker, CUDA, Heard(), _history(tmp_path), host=FakeHost())
+
+    assert "anvil/engine-cuda cannot be built here: it starts from nvidia/cuda:1-devel" in str(
+        raised.value
+    )
+    assert "docker save nvidia/cuda:1-devel" in raised.value.hint
+    assert docker.built == {}
