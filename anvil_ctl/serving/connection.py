@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 _DRAIN = 64 << 10
 _LINGER_S = 1.0
+# So many requests are read in one turn of the event loop; then everybody else's turn comes.
+_BURST = 16
+_BLANK_LINES = re.compile(rb"(?:\r\n)+")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _FOREVER = float("inf")
 # An id is unique, not secret: a random number for each would be a system call for each.
@@ -42,7 +45,10 @@ class _Turn(msgspec.Struct):
     request: Request
     refusal: Reply | None
     close: bool
+    # A body follows that is not read.
     linger: bool = False
+    # The client waits to be told to send its body.
+    expects: bool = False
 
 
 class Connection(asyncio.Protocol):
@@ -61,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._resumed: asyncio.Future[None] | None = None
         self._discarded: int | None = None
+        self._behind = False
         self.writable = True
         self.deadline = _FOREVER
 
@@ -87,9 +94,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discarded is not None:
-            self._discarded += len(data)
-            if self._discarded > _DRAIN:
-                self.abort()
+            self._discard(len(data))
             return
         if self._reading is not None:
             data = self._take(data)
@@ -105,19 +110,27 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.writable = True
-        self.deadline = _FOREVER if self._exchange is not None else self._idle_deadline()
+        if self._exchange is not None:
+            self.deadline = _FOREVER
+        else:
+            self._rest()
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
         if self._exchange is not None and self._exchange.flow is not None:
             self._exchange.flow.resume_reading()
+        if self._behind:
+            self._server.loop.call_soon(self._catch_up)
 
     # reading requests
 
     def _parse(self) -> None:
-        while self._head and self._reading is None and self._discarded is None:
+        for _ in range(_BURST):
             if self._head.startswith(b"\r\n"):
-                self._head = self._head[2:]
-                continue
+                self._head = _BLANK_LINES.sub(b"", self._head, count=1)
+            if not self._head or self._reading is not None or self._discarded is not None:
+                return
+            if not self.writable and self._exchange is None:
+                break  # its answers would only pile up
             end = self._head.find(b"\r\n\r\n") + 4
             if end < 4 or end > self._server.limits.max_head:
                 if len(self._head) > self._server.limits.max_head:
@@ -130,6 +143,22 @@ class Connection(asyncio.Protocol):
             self._accept(framing.read_head(raw, self._server.limits))
             if self._discarded is None and rest:
                 self._head = self._take(rest) if self._reading is not None else rest
+        self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        """Read nothing more from the client until what has come is dealt with."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._behind = True
+            self._transport.pause_reading()
+            if self.writable:
+                self._server.loop.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        if self._behind and self._transport is not None:
+            self._behind = False
+            self._parse()
+            if not self._behind and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def _accept(self, framed: framing.Framed) -> None:
         """A head is complete: refuse it, or read its body."""
@@ -140,28 +169,35 @@ class Connection(asyncio.Protocol):
             refused = refusal(
                 self._server.envelope, request.path, fault.status, fault.kind, fault.message
             )
-        expects = "expect" in request.headers and framed.length > 0
+        expects = "expect" in request.headers and _expects(framed)
         if refused is not None and (framed.length > _DRAIN or framed.fault or expects):
             self._begin(_Turn(request, refused, close=True, linger=True))
             return
-        if expects and self._exchange is None and self._transport is not None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        turn = _Turn(request, refused, close=framed.close)
+        turn = _Turn(request, refused, framed.close, linger=framed.unread, expects=expects)
         if framed.length:
             self._missing = framed.length
             self._reading = turn
             if self._exchange is None:
-                self._start_read_clock()
+                self._await_request()
         else:
             self._begin(turn)
+
+    def _await_request(self) -> None:
+        """It is the turn of a request that hasn't arrived whole."""
+        turn = self._reading
+        if turn is not None and turn.expects and self._transport is not None:
+            turn.expects = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._start_read_clock()
 
     def _take(self, data: bytes) -> bytes:
         """Collect body bytes; returns what belongs to the next request."""
         part, rest = data[: self._missing], data[self._missing :]
         self._missing -= len(part)
-        self._body.append(part)
+        turn = cast("_Turn", self._reading)
+        if turn.refusal is None:
+            self._body.append(part)
         if self._missing == 0:
-            turn = cast("_Turn", self._reading)
             body = part if len(self._body) == 1 else b"".join(self._body)
             self._body = []
             self._reading = None
@@ -177,10 +213,25 @@ class Connection(asyncio.Protocol):
             self._head = b""
         if self._exchange is None and not self._queue:
             self._serve(turn)
-        elif len(self._queue) < self._server.limits.max_pipelined:
+        elif self._has_room(turn):
             self._queue.append(turn)
         else:
             self.abort()
+
+    def _has_room(self, turn: _Turn) -> bool:
+        limits = self._server.limits
+        size = sum(len(each.request.body) for each in (*self._queue, turn))
+        return len(self._queue) < limits.max_pipelined and size <= limits.max_body
+
+    def _discard(self, size: int) -> None:
+        """Bytes that nobody will read: some are borne, so that the client gets to its answer."""
+        self._discarded = (self._discarded or 0) + size
+        if self._discarded <= _DRAIN or self._transport is None:
+            return
+        if self._exchange is not None:
+            self.abort()
+        elif not self._transport.is_closing():
+            self._transport.pause_reading()
 
     # answering
 
@@ -195,7 +246,8 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(self, request, request_id, close=closing, started_at=self._server.now())
         self._exchange = exchange
         self._turn = turn
-        self.deadline = _FOREVER
+        if self.writable:
+            self.deadline = _FOREVER
         if turn.refusal is not None:
             exchange.send(turn.refusal)
             return
@@ -244,10 +296,8 @@ class Connection(asyncio.Protocol):
         elif self._queue:
             # From the loop, not from here: a burst of pipelined requests must not recurse.
             self._server.loop.call_soon(self._next)
-        elif self._reading is not None or self._head:
-            self._start_read_clock()
-        else:
-            self.deadline = self._idle_deadline()
+        elif self.writable:
+            self._rest()
 
     def _next(self) -> None:
         if self._transport is not None and self._exchange is None and self._queue:
@@ -255,8 +305,17 @@ class Connection(asyncio.Protocol):
 
     # ending
 
-    def _idle_deadline(self) -> float:
-        return self._server.now() + self._server.limits.idle_s
+    def _rest(self) -> None:
+        """Between two answers."""
+        self.deadline = self._server.now() + self._server.limits.idle_s
+        if self._reading is not None or self._head:
+            self._await_request()
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is under way here, so that closing costs nobody anything."""
+        busy = self._exchange is not None or self._reading is not None or self._queue
+        return not (busy or self._head or self._discarded is not None)
 
     def _start_read_clock(self) -> None:
         """The whole request must arrive by then; more bytes of it buy no more time."""
@@ -279,25 +338,37 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed: say so to a client in the middle of a request, then close."""
-        if self._exchange is None and (self._reading is not None or self._head):
+        unfinished = self._reading is not None or self._head
+        if self._exchange is None and unfinished and self.writable:
             request = self._reading.request if self._reading is not None else framing.NOBODY
             late = refusal(
                 self._server.envelope, request.path, 408, "invalid_request", "Request timed out."
             )
             self._reading = None
-            self._begin(_Turn(request, late, close=True))
+            self._begin(_Turn(request, late, close=True, linger=True))
         elif self._transport is not None:
             self._transport.abort()
 
     def stop(self) -> None:
         """Close now if idle; a request under way is finished, and closes the connection."""
-        if self._exchange is None and self._transport is not None:
+        if self.resting:
+            self.close()
+
+    def close(self) -> None:
+        """Close once what has been written is sent."""
+        if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _expects(framed: framing.Framed) -> bool:
+    """Whether the client waits to be told to send the body; HTTP/1.0 knows no such word."""
+    expectation = framed.request.headers["expect"].lower()
+    return expectation == "100-continue" and framed.length > 0 and not framed.request.http10
 
 
 def _log_fault(request: Request, exchange: Exchange, error: Exception) -> None:

@@ -18,7 +18,8 @@ from anvil_ctl.serving.message import Limits, Request, split_target
 
 _START = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_LONGEST_LENGTH = 18
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -39,12 +40,14 @@ class Fault(msgspec.Struct, frozen=True):
 class Framed(msgspec.Struct, frozen=True):
     """A head that was read: the request so far, its body's length, and what is wrong with it.
 
-    `close` means that the connection can't be kept in sync after the answer.
+    `close` means that the connection can't be kept in sync after the answer, `unread` that a body
+    follows which nobody reads.
     """
 
     request: Request
     length: int = 0
     close: bool = False
+    unread: bool = False
     fault: Fault | None = None
 
 
@@ -65,6 +68,14 @@ class _Head:
 
 
 _BAD = Fault(HTTPStatus.BAD_REQUEST, "invalid_request", "The request is not valid HTTP/1.1.")
+_BAD_VERSION = Fault(
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    "invalid_request",
+    "Only HTTP/1.1 and 1.0 are spoken here.",
+)
+_BAD_HOST = Fault(
+    HTTPStatus.BAD_REQUEST, "invalid_request", "The request needs one Host header, and no more."
+)
 _NO_CHUNKED = Fault(
     HTTPStatus.LENGTH_REQUIRED,
     "invalid_request",
@@ -99,7 +110,10 @@ def read_head(raw: bytes, limits: Limits) -> Framed:
     except httptools.HttpParserError:
         return _read_refused(raw, limits)
     method = parser.get_method().decode("ascii")
-    return _judge(method, head.target, parser.get_http_version() == "1.0", head.fields, limits)
+    version = parser.get_http_version()
+    if version not in ("1.1", "1.0"):
+        return Framed(NOBODY, close=True, fault=_BAD_VERSION)
+    return _judge(method, head.target, version == "1.0", head.fields, limits)
 
 
 def too_long(partial: bytes, limits: Limits) -> Framed:
@@ -140,6 +154,10 @@ def _judge(
         return Framed(request, close=True, fault=LONG_HEAD)
     if len(target) >= limits.max_head:
         return Framed(request, close=True, fault=LONG_TARGET)
+    host = headers.get("host")
+    if "," in host if host is not None else not http10:
+        # Two of them, or none: whoever stands in front may have taken it for another host's.
+        return Framed(request, close=True, fault=_BAD_HOST)
     return _lengths(request, lengths, limits)
 
 
@@ -151,7 +169,8 @@ def _lengths(request: Request, lengths: list[str], limits: Limits) -> Framed:
     elif len(lengths) > 1 or (lengths and not _DIGITS.fullmatch(lengths[0])):
         fault = _BAD_LENGTH
     elif lengths:
-        length = int(lengths[0])
+        # So many digits are a size, and too large a one, and nothing to make a number of.
+        length = int(lengths[0]) if len(lengths[0]) <= _LONGEST_LENGTH else limits.max_body + 1
         fault = _TOO_LARGE if length > limits.max_body else None
     elif request.method not in BODILESS:
         fault = _NO_LENGTH
@@ -159,7 +178,7 @@ def _lengths(request: Request, lengths: list[str], limits: Limits) -> Framed:
         return Framed(request, length, _wants_close(request))
     if request.method in BODILESS:
         # Its answer needs no body, so it is given; what follows on the connection is not read.
-        return Framed(request, close=True)
+        return Framed(request, close=True, unread=True)
     return Framed(request, close=True, fault=fault)
 
 

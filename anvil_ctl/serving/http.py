@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -14,6 +15,9 @@ from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.message import Limits, Reply, Request
 
 log = logging.getLogger(__name__)
+
+# A client whose machine or network died sends no goodbye; what it asked for is then given up.
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class App(Protocol):
@@ -56,6 +60,8 @@ class Server:
         self._listener = await self.loop.create_server(
             lambda: Connection(self), host, port, backlog=self.limits.backlog
         )
+        for sock in self._listener.sockets:
+            _notice_dead_peers(sock)
         self._sweep_later()
         return int(self._listener.sockets[0].getsockname()[1])
 
@@ -82,9 +88,16 @@ class Server:
             self._sweep.cancel()
 
     def enter(self, connection: Connection) -> bool:
-        """Admit a new connection, if there is room."""
-        if len(self._connections) >= self.limits.max_connections or self.stopping:
+        """Admit a new connection, if there is room or one at rest that can make some."""
+        if self.stopping:
             return False
+        if len(self._connections) >= self.limits.max_connections:
+            resting = [each for each in self._connections if each.resting]
+            if not resting:
+                return False
+            longest = min(resting, key=lambda each: each.deadline)
+            self._connections.discard(longest)
+            longest.abort()
         self._connections.add(connection)
         self._empty.clear()
         return True
@@ -106,3 +119,13 @@ class Server:
         for connection in [c for c in self._connections if c.deadline < now]:
             connection.expire()
         self._sweep_later()
+
+
+def _notice_dead_peers(listener: socket.socket) -> None:
+    """Have the kernel ask silent peers whether they live; accepted connections inherit this."""
+    if listener.family == socket.AF_UNIX:
+        return
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # macOS has some of them under other names
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

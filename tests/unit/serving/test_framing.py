@@ -35,6 +35,25 @@ TABLE = [
     (["Content-Length: 5", " folded: yes"], 400, True),
     (["Content-Length: 5", "No colon"], 400, True),
     (["Content-Length: 5", "X: a\x00b"], 400, True),
+    (["Content-Length: 05"], None, False),
+    (["Content-Length: " + "9" * 18], 413, True),
+    (["Content-Length: " + "9" * 5000], 413, True),
+    (["Content-Length: \xb2"], 400, True),
+    (["Content-Length:\t5\t"], None, False),
+    (["Content-Length: 5,"], 400, True),
+    (["Content-Length: 5\n", "X: y"], 400, True),
+    (["X: y\nContent-Length: 5"], 400, True),
+    (["X: y\rContent-Length: 5"], 400, True),
+    (["Transfer-Encoding:", " chunked"], 400, True),
+    (["Transfer-Encoding : chunked", "Content-Length: 5"], 400, True),
+    (["Transfer-Encoding\x0b: chunked", "Content-Length: 5"], 400, True),
+    (["Transfer-Encoding: \x0bchunked", "Content-Length: 5"], 400, True),
+    (["Transfer-Encoding: xchunked", "Content-Length: 5"], 411, True),
+    (["Transfer_Encoding: chunked", "Content-Length: 5"], None, False),
+    ([" Content-Length: 5"], 400, True),
+    ([": y", "Content-Length: 5"], 400, True),
+    (["Host: b", "Content-Length: 5"], 400, True),
+    (["Connection: upgrade", "Upgrade: h2c", "Content-Length: 5"], None, False),
     (["Content-Length: 5", "Connection: close"], None, True),
     (["Content-Length: 5", "Connection: Keep-Alive"], None, False),
     (["Content-Length: 5", *[f"x{n}: y" for n in range(200)]], 431, True),
@@ -42,7 +61,7 @@ TABLE = [
 
 
 def head(method: str, lines: list[str], version: str = "1.1") -> bytes:
-    return "\r\n".join([f"{method} / HTTP/{version}", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} / HTTP/{version}", "Host: a", *lines, "", ""]).encode("latin-1")
 
 
 @pytest.mark.parametrize(("lines", "status", "closes"), TABLE)
@@ -107,7 +126,16 @@ def test_a_path_has_no_query_and_no_trailing_slash(target: str, path: str, query
 
 
 @pytest.mark.parametrize(
-    "raw", [b"\x16\x03\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
+    "raw",
+    [
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1 \r\nhost: a\r\n\r\n",
+        b"GET / HTTP/1.1\nhost: a\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
 )
 def test_what_is_not_http_is_refused(raw: bytes) -> None:
     framed = framing.read_head(raw, LIMITS)
@@ -115,3 +143,17 @@ def test_what_is_not_http_is_refused(raw: bytes) -> None:
     assert framed.fault is not None
     assert framed.fault.status == 400
     assert framed.close
+
+
+@pytest.mark.parametrize("version", ["0.9", "2.0"])
+def test_other_versions_are_refused_as_such(version: str) -> None:
+    framed = framing.read_head(head("GET", [], version), LIMITS)
+
+    assert framed.fault is not None
+    assert (framed.fault.status, framed.close) == (505, True)
+
+
+def test_http_1_0_needs_no_host() -> None:
+    framed = framing.read_head(b"GET / HTTP/1.0\r\n\r\n", LIMITS)
+
+    assert framed.fault is None

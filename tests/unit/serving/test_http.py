@@ -200,10 +200,29 @@ async def test_an_idle_connection_is_closed() -> None:
         assert await talk(port, b"") == b""
 
 
-async def test_connections_over_the_bound_are_closed() -> None:
-    async with serving(limits=Limits(max_connections=1)) as (_server, port):
+async def test_a_connection_over_the_bound_is_closed_while_all_others_are_busy() -> None:
+    began = asyncio.Event()
+
+    async def wait(_request: Request, _exchange: Exchange) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async with serving(wait, limits=Limits(max_connections=1)) as (_server, port):
         _reader, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(post(b"x"))
+        await asyncio.wait_for(began.wait(), 5)
         assert await talk(port, post(b"x")) == b""
+        first.close()
+
+
+async def test_a_connection_over_the_bound_takes_the_place_of_one_at_rest() -> None:
+    async with serving(limits=Limits(max_connections=1)) as (_server, port):
+        reader, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(post(b"one"))
+        await asyncio.wait_for(reader.readuntil(b"one"), 5)
+        assert (await talk(port, post(b"two", "connection: close\r\n"))).endswith(b"two")
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
         first.close()
 
 
