@@ -10,6 +10,7 @@ import msgspec
 
 from anvil_ctl.router.dialects.blocks import objects, string, text_of
 from anvil_ctl.router.dialects.call import JSON, BadRequestError
+from anvil_ctl.router.dialects.chat import flat, remembered
 from anvil_ctl.router.dialects.responses_tools import Toolbox
 
 _SEAL = "anvil1."
@@ -65,16 +66,16 @@ class _Chat:
         elif kind == "reasoning":
             thinking = _thinking(item)
             if thinking:
-                self._assistant()["reasoning_content"] = thinking
+                self._assistant().update(remembered(thinking))
         elif kind not in _HOSTED:
             raise BadRequestError(
                 f"{where}: items of type {kind!r} are not supported", kind="unsupported_parameter"
             )
 
     def system(self, text: str) -> None:
-        """Instructions. Those in the middle stay where they are, as a message of the user's:
-        moved to the front they would change the beginning that engines have cached."""
-        if self._messages:
+        """Instructions. Those after the model's first word stay where they are, as the user's:
+        at the front they would change the beginning that engines have cached."""
+        if any(message["role"] == "assistant" for message in self._messages):
             self.user([{"type": "text", "text": text}])
         else:
             self._system.append(text)
@@ -98,9 +99,9 @@ class _Chat:
         """All messages; text alone is a plain string, which every engine takes."""
         self.user([])
         for message in self._messages:
-            parts = list(objects(message.get("content")))
-            if parts and all(part["type"] == "text" for part in parts):
-                message["content"] = "\n\n".join(string(part["text"]) for part in parts)
+            content = message.get("content")
+            if isinstance(content, list):
+                message["content"] = flat(content)
         if self._system:
             return [{"role": "system", "content": "\n\n".join(self._system)}, *self._messages]
         return self._messages

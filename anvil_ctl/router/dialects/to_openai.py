@@ -6,50 +6,57 @@ from collections.abc import Iterator
 
 import msgspec
 
+from anvil_ctl.router.dialects import prefix
 from anvil_ctl.router.dialects.blocks import copy_present, number, objects, string, text_of
 from anvil_ctl.router.dialects.call import JSON
+from anvil_ctl.router.dialects.chat import EFFORTS, merged, remembered
 
 _TOOL_CHOICES: dict[str, str] = {"auto": "auto", "any": "required", "none": "none"}
 # Thinking budgets, in tokens, up to which an effort is called low or medium.
 _LOW, _MEDIUM = 2048, 8192
 
 
-def translate(raw: JSON, *, thinking_template: bool) -> JSON:
-    """The request in OpenAI's words. `thinking_template`: local engines switch thinking on and
-    off by an argument of the chat template."""
-    body: JSON = {"messages": [*_system(raw), *_messages(raw)]}
+def translate(raw: JSON, *, local: bool) -> JSON:
+    """The request in OpenAI's words. `local` engines know more than those: `top_k`, a chat
+    template's argument that switches thinking on and off, and a model's earlier thoughts."""
+    body: JSON = {"messages": [*_system(raw), *merged(_messages(raw, thinks=local))]}
     copy_present(raw, body, "max_tokens", "temperature", "top_p", "stream")
+    if local:
+        copy_present(raw, body, "top_k")
     if raw.get("stop_sequences"):
         body["stop"] = raw["stop_sequences"]
     tools = [_tool(tool) for tool in objects(raw.get("tools")) if _is_own(tool)]
     if tools:
         body["tools"] = tools
         _choose(raw, body)
-    _think(raw, body, thinking_template)
+    _think(raw, body, local)
     return body
 
 
 def _system(raw: JSON) -> Iterator[JSON]:
-    text = text_of(raw.get("system"), "\n\n")
-    if text:
-        yield {"role": "system", "content": text}
+    leading, _turns = prefix.split_system(raw.get("messages"))
+    texts = [text_of(prefix.system(raw.get("system")), "\n\n"), *leading]
+    if any(texts):
+        yield {"role": "system", "content": "\n\n".join(text for text in texts if text)}
 
 
-def _messages(raw: JSON) -> Iterator[JSON]:
+def _messages(raw: JSON, *, thinks: bool) -> Iterator[JSON]:
     known: set[str] = set()
-    for message in objects(raw.get("messages")):
+    _leading, turns = prefix.split_system(raw.get("messages"))
+    for message in turns:
         content = message.get("content")
         if isinstance(content, str):
             yield {"role": message.get("role"), "content": content}
         elif message.get("role") == "assistant":
-            yield _assistant(content, known)
+            yield _assistant(content, known, thinks=thinks)
         else:
             yield from _user(string(message.get("role")), content, known)
 
 
-def _assistant(content: object, known: set[str]) -> JSON:
+def _assistant(content: object, known: set[str], *, thinks: bool) -> JSON:
     calls: list[JSON] = []
     texts: list[str] = []
+    thoughts: list[str] = []
     for block in objects(content):
         if block.get("type") == "tool_use":
             call_id = string(block.get("id")) or f"call_{len(known)}"
@@ -59,11 +66,15 @@ def _assistant(content: object, known: set[str]) -> JSON:
             calls.append({"id": call_id, "type": "function", "function": function})
         elif block.get("type") == "text":
             texts.append(string(block.get("text")))
+        elif block.get("type") == "thinking":
+            thoughts.append(string(block.get("thinking")))
     message: JSON = {"role": "assistant", "content": "".join(texts) or None}
     if calls:
         message["tool_calls"] = calls
     elif message["content"] is None:
         message["content"] = ""
+    if thinks and any(thoughts):
+        message.update(remembered("".join(thoughts)))
     return message
 
 
@@ -143,15 +154,19 @@ def _choose(raw: JSON, body: JSON) -> None:
         body["parallel_tool_calls"] = False
 
 
-def _think(raw: JSON, body: JSON, thinking_template: bool) -> None:
+def _think(raw: JSON, body: JSON, local: bool) -> None:
+    asked = raw.get("output_config")
+    effort = string(asked.get("effort")) if isinstance(asked, dict) else ""
+    if effort:
+        body["reasoning_effort"] = EFFORTS.get(effort, effort)
     thinking = raw.get("thinking")
     if not isinstance(thinking, dict):
         return
     enabled = thinking.get("type") in ("enabled", "adaptive")
     budget = number(thinking.get("budget_tokens"))
-    if enabled and budget is not None:
+    if enabled and budget is not None and not effort:
         body["reasoning_effort"] = (
             "low" if budget <= _LOW else "medium" if budget <= _MEDIUM else "high"
         )
-    if thinking_template:
+    if local:
         body["chat_template_kwargs"] = {"enable_thinking": enabled}

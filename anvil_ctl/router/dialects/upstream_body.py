@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from anvil_ctl.router.dialects import to_anthropic, to_openai
+from anvil_ctl.router.dialects import prefix, to_anthropic, to_openai
+from anvil_ctl.router.dialects.blocks import string
 from anvil_ctl.router.dialects.call import JSON, BadRequestError, Call, Dialect
+from anvil_ctl.router.dialects.chat import EFFORTS, forgotten
 
 _PRIVATE = frozenset({"signals", "modality", "voice"})
 # What could identify a person or make a metered provider keep the conversation.
@@ -63,14 +65,25 @@ def build(call: Call, target: Target, *, stream: bool) -> bytes:
 
 def _same(call: Call, target: Target) -> JSON:
     if target.local:
-        return {key: value for key, value in call.raw.items() if key not in _PRIVATE}
+        body = {key: value for key, value in call.raw.items() if key not in _PRIVATE}
+        if target.dialect is Dialect.ANTHROPIC:
+            prefix.plain_anthropic(body)
+        else:
+            prefix.plain_openai(body)
+        if call.asked is not None and string(body.get("reasoning_effort")):
+            effort = string(body["reasoning_effort"])
+            body["reasoning_effort"] = EFFORTS.get(effort, effort)
+        return body
     known = _KNOWN[target.dialect] - _WITHHELD
-    return {key: value for key, value in call.raw.items() if key in known}
+    body = {key: value for key, value in call.raw.items() if key in known}
+    if call.asked is not None:
+        body["messages"] = list(forgotten(body["messages"]))
+    return body
 
 
 def _other(call: Call, target: Target) -> JSON:
     if target.dialect is Dialect.OPENAI:
-        return to_openai.translate(call.raw, thinking_template=target.local)
+        return to_openai.translate(call.raw, local=target.local)
     if call.raw.get("n") not in (None, 1):
         raise BadRequestError("n: only one choice is supported")
     shape = call.raw.get("response_format")

@@ -224,11 +224,8 @@ async def test_reasoning_is_told_and_comes_back_to_the_engine_unchanged(tmp_path
 
         messages = engine.seen[1].json["messages"]
         assert isinstance(messages, list)
-        assert messages[1] == {
-            "role": "assistant",
-            "content": "Yes.",
-            "reasoning_content": "Hm, é?",
-        }
+        thought = {"reasoning_content": "Hm, é?", "reasoning": "Hm, é?"}
+        assert messages[1] == {"role": "assistant", "content": "Yes.", **thought}
 
 
 async def test_an_answer_that_is_too_long_is_incomplete(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ TOOL_TURNS: list[JSON] = [
 
 
 def test_tool_history_becomes_calls_and_tool_messages_before_the_users_words() -> None:
-    body = to_openai.translate({"messages": TOOL_TURNS}, thinking_template=True)
+    body = to_openai.translate({"messages": TOOL_TURNS}, local=True)
 
     assert body["messages"] == [
         {"role": "user", "content": "weather?"},
@@ -42,6 +42,8 @@ def test_tool_history_becomes_calls_and_tool_messages_before_the_users_words() -
                 {"id": "t2", "type": "function",
                  "function": {"name": "weather", "arguments": "{}"}},
             ],
+            "reasoning_content": "hm",
+            "reasoning": "hm",
         },
         {"role": "tool", "tool_call_id": "t1", "content": "rain\n[image below]"},
         {"role": "tool", "tool_call_id": "t2", "content": "Error: no such city"},
@@ -64,11 +66,11 @@ def test_an_anthropic_request_keeps_its_settings_in_openais_words() -> None:
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
         "thinking": {"type": "enabled", "budget_tokens": 4096},
     }  # fmt: skip
-    body = to_openai.translate(raw, thinking_template=True)
+    body = to_openai.translate(raw, local=True)
 
     assert body == {
         "messages": [{"role": "system", "content": "a\n\nb"}, {"role": "user", "content": "x"}],
-        "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "stop": ["END"],
+        "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 4, "stop": ["END"],
         "tools": [{"type": "function", "function": {
             "name": "f", "description": "d", "parameters": {"type": "object", "a": 1}}}],
         "tool_choice": {"type": "function", "function": {"name": "f"}},
@@ -76,6 +78,27 @@ def test_an_anthropic_request_keeps_its_settings_in_openais_words() -> None:
         "reasoning_effort": "medium",
         "chat_template_kwargs": {"enable_thinking": True},
     }  # fmt: skip
+
+
+def test_a_cloud_engine_gets_none_of_what_only_local_ones_know() -> None:
+    raw: JSON = {"messages": TOOL_TURNS, "top_k": 4, "thinking": {"type": "enabled"}}
+    body = to_openai.translate(raw, local=False)
+
+    assert set(body) == {"messages"}
+    assert "hm" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(("asked", "told"), [("low", "low"), ("high", "high"), ("max", "high")])
+def test_an_effort_is_told_in_a_word_that_engines_know(asked: str, told: str) -> None:
+    raw: JSON = {
+        "messages": [{"role": "user", "content": "x"}],
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": asked},
+    }
+    body = to_openai.translate(raw, local=True)
+
+    assert body["reasoning_effort"] == told
+    assert body["chat_template_kwargs"] == {"enable_thinking": True}
 
 
 def test_an_openai_history_becomes_alternating_turns() -> None:
