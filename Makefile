@@ -21,11 +21,12 @@ check: ## format, lint, types, import contracts, unit tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -q -n 2
 
-test: check ## check, and the tests on real containers (as no root: TWO_GPUS=no)
+test: check ## check, and the tests on real containers and agents (as no root: TWO_GPUS=no)
+	@scripts/setup test
 ifeq ($(TWO_GPUS),no)
 	@echo 'TWO_GPUS=no: tests/gpu is left out, the machine with two simulated GPUs (it needs root)'
 endif
-	$(BIN)/python -m pytest tests/e2e $(if $(filter no,$(TWO_GPUS)),,tests/gpu) -v --timeout 600
+	$(BIN)/python -m pytest tests/clients tests/e2e $(if $(filter no,$(TWO_GPUS)),,tests/gpu) -v --timeout 600
 
 docs: ## write the command reference anew from the commands
 	$(BIN)/typer anvil_ctl.cli.main utils docs --name anvil-ctl --output docs/reference/cli.md

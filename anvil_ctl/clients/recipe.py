@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tomllib
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from anvil_ctl.clients import settings
 from anvil_ctl.clients.facts import Facts, answer_tokens
 from anvil_ctl.config import schema
 from anvil_ctl.errors import ConfigError, UsageError
@@ -19,7 +19,7 @@ _SUFFIX = ".toml.j2"
 
 
 class Settings(BaseModel):
-    """A JSON file of the client, and the values that have to be in it."""
+    """A JSON or TOML file of the client, and the values that have to be in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class Recipe(BaseModel):
                 "\n".join(f"export {name}={shlex.quote(v)}" for name, v in self.variables.items())
             )
         if self.settings:
-            body = json.dumps(self.settings.values, indent=2, ensure_ascii=False)
+            body = settings.shown(self.settings.values, self.settings.file)
             parts.append(f"In {self.settings.file} (or let --write merge it in):\n\n{body}")
         return "\n\n".join(parts)
 

@@ -26,17 +26,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answer: text, then calls. One that is `held` begins, and goes on for ever."""
+    """One answer: reasoning, text, then calls. One that is `held` begins, and goes on for ever."""
 
     text: str = ""
     calls: tuple[Call, ...] = ()
+    thinking: str = ""
     held: bool = False
 
     @property
     def size(self) -> int:
         """Tokens."""
         said = "".join(json.dumps([call.name, call.arguments]) for call in self.calls)
-        return prefix.count(self.text + said)
+        return prefix.count(self.thinking + self.text + said)
 
 
 # From a request's body to what is answered.
@@ -114,7 +115,8 @@ class Engine:
 
 def openai_stream(turn: Turn, label: Label) -> list[bytes]:
     """A turn as a Chat Completions stream, arguments in fragments."""
-    pieces: list[object] = [{"content": piece} for piece in _pieces(turn.text)]
+    pieces: list[object] = [{"reasoning_content": piece} for piece in _pieces(turn.thinking)]
+    pieces += [{"content": piece} for piece in _pieces(turn.text)]
     for index, call in enumerate(turn.calls):
         head = {"name": call.name, "arguments": ""}
         known = {"index": index, "id": f"call_{label.id}_{index}", "type": "function"}
@@ -130,15 +132,19 @@ def openai_stream(turn: Turn, label: Label) -> list[bytes]:
 def anthropic_stream(turn: Turn, label: Label) -> list[bytes]:
     """A turn as a Messages stream, arguments in fragments."""
     blocks: list[events.Block] = []
+    if turn.thinking:
+        thought = {"type": "thinking", "thinking": "", "signature": ""}
+        sealed = {"type": "signature_delta", "signature": "seal"}
+        blocks.append((thought, [*_deltas("thinking", turn.thinking), sealed]))
     if turn.text:
-        deltas = [{"type": "text_delta", "text": piece} for piece in _pieces(turn.text)]
-        blocks.append(({"type": "text", "text": ""}, [dict(each) for each in deltas]))
+        blocks.append(({"type": "text", "text": ""}, _deltas("text", turn.text)))
     for index, call in enumerate(turn.calls):
-        start = {"type": "tool_use", "id": _use(label, index), "name": call.name, "input": {}}
-        written = _pieces(json.dumps(call.arguments))
-        blocks.append(
-            (start, [{"type": "input_json_delta", "partial_json": each} for each in written])
-        )
+        use = {"type": "tool_use", "id": _use(label, index), "name": call.name, "input": {}}
+        written = [
+            {"type": "input_json_delta", "partial_json": each}
+            for each in _pieces(json.dumps(call.arguments))
+        ]
+        blocks.append((use, written))
     stop = "tool_use" if turn.calls else "end_turn"
     return events.anthropic_events(*blocks, stop=stop, label=label)
 
@@ -146,6 +152,8 @@ def anthropic_stream(turn: Turn, label: Label) -> list[bytes]:
 def openai_whole(turn: Turn, label: Label) -> dict[str, object]:
     """A turn as one chat completion."""
     message: dict[str, object] = {"role": "assistant", "content": turn.text or None}
+    if turn.thinking:
+        message["reasoning_content"] = turn.thinking
     if turn.calls:
         message["tool_calls"] = [
             {
@@ -168,7 +176,11 @@ def openai_whole(turn: Turn, label: Label) -> dict[str, object]:
 
 def anthropic_whole(turn: Turn, label: Label) -> dict[str, object]:
     """A turn as one message."""
-    content: list[dict[str, object]] = [{"type": "text", "text": turn.text}] if turn.text else []
+    content: list[dict[str, object]] = []
+    if turn.thinking:
+        content.append({"type": "thinking", "thinking": turn.thinking, "signature": "seal"})
+    if turn.text:
+        content.append({"type": "text", "text": turn.text})
     content += [
         {"type": "tool_use", "id": _use(label, index), "name": call.name, "input": call.arguments}
         for index, call in enumerate(turn.calls)
@@ -183,6 +195,10 @@ def anthropic_whole(turn: Turn, label: Label) -> dict[str, object]:
         "stop_sequence": None,
         "usage": {**label.anthropic_usage, "output_tokens": label.made},
     }
+
+
+def _deltas(kind: str, text: str) -> list[Mapping[str, object]]:
+    return [{"type": f"{kind}_delta", kind: each} for each in _pieces(text)]
 
 
 def _use(label: Label, index: int) -> str:

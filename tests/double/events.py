@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.double.server import Answer, Script, Seen
@@ -40,7 +40,7 @@ class Label:
 
 
 PLAIN = Label()
-Block = tuple[Mapping[str, object], list[dict[str, object]]]
+Block = tuple[Mapping[str, object], Sequence[Mapping[str, object]]]
 
 
 def openai_events(

@@ -79,7 +79,6 @@ def test_without_a_client_the_clients_are_listed(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("codex", "--write"), "codex has no settings file that this program writes"),
         (("openai", "--write"), "openai has no settings file that this program writes"),
         (("codx",), "did you mean 'codex'"),
         (("openai", "--model", "chap"), "--model: 'chap' is not a preset; did you mean 'chat'"),

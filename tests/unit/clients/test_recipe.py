@@ -81,13 +81,26 @@ def test_claude_code_is_told_of_a_window_that_is_too_small_for_it() -> None:
     assert "That is little" not in str(read("claude-code"))
 
 
-def test_codex_is_said_to_be_not_yet_served_and_is_never_written() -> None:
-    recipe = read("codex")
+def test_codex_is_given_toml_and_a_command_that_prints_the_token() -> None:
+    shown = str(read("codex"))
 
-    assert recipe.text.strip().startswith("Not yet: ")
-    assert recipe.settings is None
-    toml = recipe.text[recipe.text.index("model =") :]
-    assert tomllib.loads(toml)["model_providers"]["anvil"]["wire_api"] == "responses"
+    values = tomllib.loads(shown[shown.index("model =") :])
+    provider = values["model_providers"][values["model_provider"]]
+    assert values["model_context_window"] == 131072
+    assert provider["base_url"] == "http://127.0.0.1:8000/v1"
+    assert provider["wire_api"] == "responses"
+    assert [provider["auth"]["command"], *provider["auth"]["args"]] == [
+        "sh",
+        "-c",
+        FACTS.token_command,
+    ]
+
+
+def test_codex_is_told_of_a_window_that_is_too_small_for_it() -> None:
+    small = Facts(FACTS.url, "chat", {"chat": 2048}, TOKEN, "x")
+
+    assert "That is little" in str(recipes.read(TEMPLATES, "codex", small))
+    assert "That is little" not in str(read("codex"))
 
 
 def test_each_preset_has_its_own_window_where_a_client_lists_models() -> None:

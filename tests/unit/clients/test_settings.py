@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import pytest
+from pydantic import JsonValue
 
 from anvil_ctl.clients.settings import merged
 from anvil_ctl.errors import ConfigError
@@ -29,9 +31,46 @@ def test_an_empty_file_is_as_good_as_none() -> None:
     assert json.loads(merged("  ", {"a": "ü"}, "settings.json")) == {"a": "ü"}
 
 
-@pytest.mark.parametrize("text", ["// a comment\n{}", "{unquoted: 1}", "[]", "3"])
-def test_what_cannot_be_merged_without_loss_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^settings.json: .*nothing was written") as raised:
-        merged(text, {"a": 1}, "settings.json")
+TOML = """# mine
+model = "gpt"  # for now
+
+[model_providers.other]
+name = "other"
+
+[tools]
+web = true
+"""
+
+
+def test_toml_keeps_its_comments_and_tables_and_gets_new_keys_before_them() -> None:
+    provider: dict[str, JsonValue] = {"anvil": {"auth": {"args": ["-c", "x"]}}}
+    values: dict[str, JsonValue] = {"model": "chat", "window": 9, "model_providers": provider}
+
+    after = merged(TOML, values, "config.toml")
+
+    assert after.startswith('# mine\nmodel = "chat"  # for now\n')
+    assert tomllib.loads(after) == {
+        "model": "chat",
+        "window": 9,
+        "model_providers": {"other": {"name": "other"}, **provider},
+        "tools": {"web": True},
+    }
+    assert merged(after, values, "config.toml") == after
+    assert tomllib.loads(merged("", values, "config.toml")) == values
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("settings.json", "// a comment\n{}"),
+        ("settings.json", "{unquoted: 1}"),
+        ("settings.json", "[]"),
+        ("settings.json", "3"),
+        ("config.toml", '{"a": 1}'),
+    ],
+)
+def test_what_cannot_be_merged_without_loss_is_refused(file: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{file}: .*nothing was written") as raised:
+        merged(text, {"a": 1}, file)
 
     assert raised.value.hint

@@ -13,7 +13,8 @@ from tests.double.engine import Call, Engine, Turn, scripted
 from tests.double.prefix import tokens
 from tests.double.server import double
 
-TURN = Turn("Let me look there.", (Call("weather", {"city": "Oslo"}), Call("clock", {})))
+CALLS = (Call("weather", {"city": "Oslo"}), Call("clock", {}))
+TURN = Turn("Let me look there.", CALLS, thinking="Weather and time are asked for.")
 HELLO = [{"role": "user", "content": "Hello."}]
 BOTH = pytest.mark.parametrize("stream", [False, True])
 
@@ -78,7 +79,8 @@ async def test_anthropic_clients_get_the_same_turn_streamed_and_whole(stream: bo
                 model="small", max_tokens=9, messages=[{"role": "user", "content": "?"}]
             )
 
-    assert [block.type for block in final.content] == ["text", "tool_use", "tool_use"]
+    kinds = ["thinking", "text", "tool_use", "tool_use"]
+    assert [block.type for block in final.content] == kinds
     assert [block.input for block in final.content if block.type == "tool_use"] == [
         {"city": "Oslo"},
         {},
