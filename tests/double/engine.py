@@ -71,6 +71,7 @@ class Engine:
         self.play = play
         self.loaded = loaded
         self.prompts: list[Prompt] = []
+        self.holding = asyncio.Event()
         self._cache = prefix.PrefixCache()
         self._numbers = itertools.count(1)
 
@@ -108,6 +109,7 @@ class Engine:
         for event in made[: len(made) // 2] if turn.held else made:
             await answer.chunk(event)
         if turn.held:
+            self.holding.set()
             # The double ends this when the client leaves.
             await asyncio.Event().wait()
         await answer.end()

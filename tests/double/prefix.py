@@ -15,7 +15,7 @@ JSON = Mapping[str, object]
 
 
 def tokens(body: JSON) -> list[str]:
-    """The prompt of a chat request, in either dialect: tools, then the messages in order."""
+    """The prompt of a chat request, in either dialect: system text, tools, messages in order."""
     return _TOKEN.findall("".join(_layout(body)))
 
 
@@ -45,12 +45,12 @@ def _common(known: list[str], prompt: list[str]) -> int:
 
 
 def _layout(body: JSON) -> Iterator[str]:
-    yield "<|tools|>"
+    messages = _list(body.get("messages"))
+    first = messages[:1] if messages and messages[0].get("role") == "system" else []
+    yield f"<|system|>{_content(first[0].get('content') if first else body.get('system'))}"
     for tool in _list(body.get("tools")):
         yield json.dumps(tool) + "\n"
-    if body.get("system"):
-        yield f"<|system|>{_content(body['system'])}"
-    for message in _list(body.get("messages")):
+    for message in messages[len(first) :]:
         yield f"<|{message.get('role')}|>{_content(message.get('content'))}"
         for call in _list(message.get("tool_calls")):
             yield json.dumps(call["function"])

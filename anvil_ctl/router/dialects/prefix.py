@@ -42,21 +42,23 @@ def plain_anthropic(body: JSON) -> None:
 
 
 def split_system(messages: object) -> tuple[list[str], list[JSON]]:
-    """The system texts from before the model's first word, and the messages without them.
+    """The system texts from before all else, and the messages without them.
 
-    Later ones become the user's, where they stand: at the front they would change the beginning.
+    Later ones become the user's, where they stand, in the tags that Claude Code has for that: at
+    the front they would change the beginning. Claude Code's first one names the folder and the day.
     """
     leading: list[str] = []
     rest: list[JSON] = []
     begun = False
     for message in objects(messages):
-        begun = begun or message.get("role") == "assistant"
         if message.get("role") != "system":
+            begun = True
             rest.append(message)
             continue
         text = text_of(message.get("content"), "\n\n")
         if text and begun:
-            rest.append({"role": "user", "content": [{"type": "text", "text": text}]})
+            told = f"<system-reminder>\n{text}\n</system-reminder>"
+            rest.append({"role": "user", "content": [{"type": "text", "text": told}]})
         elif text:
             leading.append(text)
     return leading, rest

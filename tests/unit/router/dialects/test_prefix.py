@@ -7,11 +7,13 @@ import json
 import pytest
 
 from anvil_ctl.router.dialects import call as calls
+from anvil_ctl.router.dialects.blocks import objects
 from anvil_ctl.router.dialects.call import JSON, Dialect
 from anvil_ctl.router.dialects.upstream_body import Target, build
 
 # The form in which Claude Code 2.1 sends its first requests.
 ENVIRONMENT = "# Environment\nYou have been invoked here."
+REMINDER = f"<system-reminder>\n{ENVIRONMENT}\n</system-reminder>"
 ASK: JSON = {"role": "user", "content": [
     {"type": "text", "text": "<system-reminder>be kind</system-reminder>"},
     {"type": "text", "text": "run echo hi"}]}  # fmt: skip
@@ -69,8 +71,9 @@ def test_a_chat_engine_gets_one_system_message_and_turns_that_alternate() -> Non
     messages = sent(SECOND, Dialect.OPENAI)["messages"]
 
     assert messages == [
-        {"role": "system", "content": f"You are an agent.\n\nBe careful.\n\n{ENVIRONMENT}"},
-        {"role": "user", "content": "<system-reminder>be kind</system-reminder>\nrun echo hi"},
+        {"role": "system", "content": "You are an agent.\n\nBe careful."},
+        {"role": "user",
+         "content": f"<system-reminder>be kind</system-reminder>\nrun echo hi\n\n{REMINDER}"},
         {"role": "assistant", "content": None,
          "tool_calls": [{"id": "t1", "type": "function",
                          "function": {"name": "Bash", "arguments": '{"command":"echo hi"}'}}],
@@ -85,18 +88,30 @@ def test_a_local_anthropic_engine_gets_users_and_assistants_only() -> None:
     assert body["system"] == [
         {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
         {"type": "text", "text": "Be careful."},
-        {"type": "text", "text": ENVIRONMENT},
     ]
-    assert body["messages"] == [ASK, CALLED, RESULT]
+    first, *rest = objects(body["messages"])
+    assert first["content"] == [*objects(ASK["content"]), {"type": "text", "text": REMINDER}]
+    assert rest == [CALLED, RESULT]
 
 
-def test_a_system_message_after_the_models_first_word_stays_where_it_is() -> None:
+def test_a_system_message_before_all_others_joins_the_system_text() -> None:
+    leading: JSON = {"role": "system", "content": "Be brief."}
+
+    chat = list(objects(sent(request("1", leading, ASK), Dialect.OPENAI)["messages"]))
+    assert chat[0]["content"] == "You are an agent.\n\nBe careful.\n\nBe brief."
+    own = sent(request("1", leading, ASK), Dialect.ANTHROPIC)
+    assert list(objects(own["system"]))[-1] == {"type": "text", "text": "Be brief."}
+    assert own["messages"] == [ASK]
+
+
+def test_a_system_message_after_others_stays_where_it_is() -> None:
     later: JSON = {"role": "system", "content": "Now be brief."}
+    told = "<system-reminder>\nNow be brief.\n</system-reminder>"
     body = request("1", ASK, CALLED, RESULT, later, {"role": "user", "content": "go on"})
 
     chat = sent(body, Dialect.OPENAI)["messages"]
     assert isinstance(chat, list)
-    assert chat[-1] == {"role": "user", "content": "Now be brief.\n\ngo on"}
+    assert chat[-1] == {"role": "user", "content": f"{told}\n\ngo on"}
     blocks = sent(body, Dialect.ANTHROPIC)["messages"]
     assert isinstance(blocks, list)
     assert [message["role"] for message in blocks] == ["user", "assistant", "user"]

@@ -1,0 +1,56 @@
+"""An agent, a router and an engine double, laid out for one test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clients import agents
+from tests.clients.agents import CLAUDE_CODE, CODEX, Agent, Place
+from tests.double.engine import Engine, Play
+from tests.double.server import Double, double
+from tests.unit.router import doubles
+
+DIALECTS = pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+AGENTS = pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX], ids=lambda each: each.name)
+NOTES = "one\ntwo\nthree\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An agent's place, and the engine behind its router."""
+
+    place: Place
+    engine: Engine
+    seen: Double
+
+
+@asynccontextmanager
+async def at(agent: Agent, folder: Path, dialect: str, play: Play) -> AsyncIterator[Table]:
+    engine = Engine("one-model", play)
+    async with double(engine) as seen:
+        tier = doubles.tier("one", seen.url, dialect, context_limit=200_000)
+        text = doubles.config(tier, presets='chat = ["one"]')
+        async with doubles.router(folder / "router.toml", text) as router:
+            place = agents.set_up(agent, folder, router.url, doubles.TOKEN)
+            place.write("notes.txt", NOTES)
+            yield Table(place, engine, seen)
+
+
+def results(body: Mapping[str, object]) -> list[str]:
+    """What tools said, by what the engine was told, in either dialect."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    found = []
+    for message in messages:
+        if message["role"] == "tool":
+            found.append(str(message["content"]))
+        elif isinstance(message["content"], list):
+            blocks = [each for each in message["content"] if each["type"] == "tool_result"]
+            found += [json.dumps(each["content"]) for each in blocks]
+    return found
