@@ -45,6 +45,9 @@ def listing(config: Config) -> bytes:
             "has_more": False,
             "first_id": data[0]["id"],
             "last_id": data[-1]["id"],
+            # Codex looks here, for entries that hold its instructions for a model. There are none,
+            # and that is no error to it; without this key it asks three times and complains.
+            "models": [],
         }
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from anvil_ctl.clients import local, recipe
 from anvil_ctl.clients.facts import Facts
 from anvil_ctl.paths import bundle
+from tests.unit.router.doubles import TOKEN
 
 _LONGEST_S = 60
 # Whatever an agent would send past the router goes nowhere, at once.
@@ -81,15 +82,12 @@ class Place:
         return (self.project / name).read_text(encoding="utf-8")
 
 
-def set_up(agent: Agent, folder: Path, url: str, token: str, *, window: int = 131072) -> Place:
-    """What `anvil-ctl connect AGENT --write` leaves behind, in a folder of its own."""
-    place = Place(folder / "home", folder / "project")
-    place.project.mkdir(parents=True)
-    facts = Facts(url, "chat", {"chat": window}, token, shlex.join(["echo", token]))
+def connect(agent: Agent, place: Place, url: str, *, window: int = 131072) -> None:
+    """What `anvil-ctl connect AGENT --write` does, for a router of the tests."""
+    facts = Facts(url, "chat", {"chat": window}, TOKEN, shlex.join(["echo", TOKEN]))
     settings = recipe.read(bundle() / "templates", agent.name, facts).settings
     assert settings is not None
     local.write(settings, place.home / agent.settings)
-    return place
 
 
 @contextlib.asynccontextmanager

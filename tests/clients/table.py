@@ -23,9 +23,10 @@ NOTES = "one\ntwo\nthree\n"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An agent's place, and the engine behind its router."""
+    """An agent's place, its router's address, and the engine behind that."""
 
     place: Place
+    url: str
     engine: Engine
     seen: Double
 
@@ -37,9 +38,11 @@ async def at(agent: Agent, folder: Path, dialect: str, play: Play) -> AsyncItera
         tier = doubles.tier("one", seen.url, dialect, context_limit=200_000)
         text = doubles.config(tier, presets='chat = ["one"]')
         async with doubles.router(folder / "router.toml", text) as router:
-            place = agents.set_up(agent, folder, router.url, doubles.TOKEN)
+            place = Place(folder / "home", folder / "project")
+            place.project.mkdir()
             place.write("notes.txt", NOTES)
-            yield Table(place, engine, seen)
+            agents.connect(agent, place, router.url)
+            yield Table(place, router.url, engine, seen)
 
 
 def results(body: Mapping[str, object]) -> list[str]:

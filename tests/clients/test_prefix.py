@@ -17,8 +17,8 @@ LIST = {
 
 
 def show(name: str, dialect: str, table: Table) -> None:
-    for turn, each in enumerate(table.engine.prompts, 1):
-        share = each.cached / each.given
+    for turn, (_said, each) in enumerate(table.engine.told, 1):
+        share = (each.cached or 0) / each.given
         print(
             f"{name}, {dialect} engine, turn {turn}: {each.cached} of {each.given} tokens of the "
             f"prompt were cached ({share:.1%})"
@@ -35,7 +35,7 @@ async def test_the_second_turn_finds_all_of_the_first_ones_prompt(
         await agents.ask(agent, table.place, "What files are here?")
 
     show(agent.name, dialect, table)
-    first, second = table.engine.prompts
+    first, second = (label for _turn, label in table.engine.told)
     assert second.cached == first.given
     assert first.given > 1000
 
@@ -58,4 +58,6 @@ async def test_a_later_conversation_finds_the_system_text_and_all_tools(
     system = [each for each in messages[:1] if each["role"] == "system"]
     shared = prefix.tokens({**body, "messages": system})
     # The layout closes with a role, as every prompt does: three tokens that the next one differs in.
-    assert table.engine.prompts[1].cached > len(shared) - 4
+    _turn, second = table.engine.told[1]
+    assert second.cached is not None
+    assert second.cached > len(shared) - 4

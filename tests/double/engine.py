@@ -44,14 +44,6 @@ class Turn:
 Play = Callable[[Mapping[str, object]], Turn]
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What an engine says of a prompt that it has read, in tokens."""
-
-    given: int
-    cached: int
-
-
 def scripted(*turns: Turn) -> Play:
     """The turns of one conversation, in order: the answers so far tell which one is next."""
 
@@ -67,10 +59,11 @@ class Engine:
     """A script for a double: serves one name, in both dialects. All is 503 until it has loaded."""
 
     def __init__(self, name: str, play: Play, *, loaded: bool = True) -> None:
+        """`told` is what it has answered, with its counts of tokens."""
         self.name = name
         self.play = play
         self.loaded = loaded
-        self.prompts: list[Prompt] = []
+        self.told: list[tuple[Turn, Label]] = []
         self.holding = asyncio.Event()
         self._cache = prefix.PrefixCache()
         self._numbers = itertools.count(1)
@@ -95,16 +88,15 @@ class Engine:
     async def _answer(self, path: str, body: Mapping[str, object], answer: Answer) -> None:
         turn = self.play(body)
         prompt = prefix.tokens(body)
-        known = Prompt(len(prompt), self._cache.take(prompt))
-        self.prompts.append(known)
+        cached = self._cache.take(prompt)
         number = str(next(self._numbers))
-        label = Label(number, self.name, known.given, turn.size, known.cached)
+        label = Label(number, self.name, len(prompt), turn.size, cached)
+        self.told.append((turn, label))
         if not body.get("stream"):
             whole = openai_whole if path == CHAT else anthropic_whole
             await answer.json(whole(turn, label))
             return
-        stream = openai_stream if path == CHAT else anthropic_stream
-        made = stream(turn, label)
+        made = stream(path, turn, label)
         await answer.start()
         for event in made[: len(made) // 2] if turn.held else made:
             await answer.chunk(event)
@@ -113,6 +105,11 @@ class Engine:
             # The double ends this when the client leaves.
             await asyncio.Event().wait()
         await answer.end()
+
+
+def stream(path: str, turn: Turn, label: Label) -> list[bytes]:
+    """A turn as the events of an endpoint's stream."""
+    return openai_stream(turn, label) if path == CHAT else anthropic_stream(turn, label)
 
 
 def openai_stream(turn: Turn, label: Label) -> list[bytes]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 class Seen:
     """A request that a double got."""
 
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -98,9 +99,10 @@ class Double:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 start, *lines = head.split("\r\n")[:-2]
+                method, path, _version = start.split(" ")
                 headers = {k.lower(): v.strip() for k, _, v in (x.partition(":") for x in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                seen = Seen(start.split(" ")[1], headers, body)
+                seen = Seen(method, path, headers, body)
                 self.seen.append(seen)
                 self.asked.set()
                 if not await self._play(seen, Answer(writer), reader):

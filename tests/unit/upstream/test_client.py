@@ -115,7 +115,7 @@ async def test_a_body_that_only_closing_ends_is_whole() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        await close_delimited(Seen("", {}, b""), Answer(writer))
+        await close_delimited(Seen("", "", {}, b""), Answer(writer))
         writer.close()
         await writer.wait_closed()
 
