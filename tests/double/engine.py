@@ -86,12 +86,7 @@ class Engine:
             await self._answer(path, seen.json, answer)
 
     async def _answer(self, path: str, body: Mapping[str, object], answer: Answer) -> None:
-        turn = self.play(body)
-        prompt = prefix.tokens(body)
-        cached = self._cache.take(prompt)
-        number = str(next(self._numbers))
-        label = Label(number, self.name, len(prompt), turn.size, cached)
-        self.told.append((turn, label))
+        turn, label = self._turn(body)
         if not body.get("stream"):
             whole = openai_whole if path == CHAT else anthropic_whole
             await answer.json(whole(turn, label))
@@ -105,6 +100,19 @@ class Engine:
             # The double ends this when the client leaves.
             await asyncio.Event().wait()
         await answer.end()
+
+    def events(self, seen: Seen) -> list[bytes]:
+        """The stream that it would answer with, for scripts that spoil it."""
+        return stream(seen.path, *self._turn(seen.json))
+
+    def _turn(self, body: Mapping[str, object]) -> tuple[Turn, Label]:
+        turn = self.play(body)
+        prompt = prefix.tokens(body)
+        cached = self._cache.take(prompt)
+        number = str(next(self._numbers))
+        label = Label(number, self.name, len(prompt), turn.size, cached)
+        self.told.append((turn, label))
+        return turn, label
 
 
 def stream(path: str, turn: Turn, label: Label) -> list[bytes]:
