@@ -48,6 +48,8 @@ class EngineFile(BaseModel):
     port: int = Field(gt=0, lt=65536)
     health_path: str = Field(pattern=r"^/")
     models_path: str = Field(pattern=r"^/")
+    # How the router asks it for a count of tokens; absent where it can't be asked.
+    count_tokens: Literal["messages", "tokenize", "template"] | None = None
     stop_grace_s: int = Field(gt=0)
     # What requests share: one pool of tokens, or a whole window that each slot has for itself.
     kv_cache: Literal["pool", "slots"] = "pool"

@@ -11,7 +11,7 @@ import tomlkit
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.config.tier import Tier
-from anvil_ctl.engines import Engine, EngineImage
+from anvil_ctl.engines import Engine, EngineFile, EngineImage
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.imagelock import pinned
 from anvil_ctl.rulebook import Rulebook
@@ -243,6 +243,8 @@ class Renderer:
             **_bodies(tier),
             **({"quantization": tier.quantization} if tier.quantization else {}),
             **({"swap_group": tier.role} if tier.swap else {}),
+            **({"passthrough": tier.passthrough} if tier.passthrough else {}),
+            **_counting(tier, engine.file),
         }
 
     def _registry(self, mode: Mode, services: list[Service]) -> str:
@@ -270,6 +272,12 @@ def _shared(services: list[Service]) -> list[Cache]:
     """Every cache volume of a mode once, whichever services use it."""
     found = {each.key: each for service in services for each in service.caches}
     return [found[key] for key in sorted(found)]
+
+
+def _counting(tier: Tier, engine: EngineFile) -> dict[str, object]:
+    # An engine that is spoken to in Anthropic's dialect has Anthropic's endpoint for it.
+    asked = engine.count_tokens if tier.dialect == "openai" else None
+    return {"count_tokens": asked} if asked else {}
 
 
 def _bodies(tier: Tier) -> dict[str, dict[str, object]]:

@@ -121,6 +121,8 @@ class Tier(Table):
     dialect: Literal["openai", "anthropic"] = "openai"
     tool_support: bool = False
     vision: bool = False
+    # Endpoints whose requests the router sends on to it as they are.
+    passthrough: list[Literal["completions", "embeddings", "rerank"]] = []
     prompt_cache: bool = True
     quantization: Word | None = None
     kv_cache_dtype: Word | None = None

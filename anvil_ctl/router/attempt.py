@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
+from anvil_ctl.router.decided import decided
 from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.call import Call, Dialect
@@ -86,7 +86,7 @@ class Attempt:
 
     async def _answer(self, response: Response, *, same: bool) -> None:
         if response.status != 200:
-            await self._refused(response)
+            await refused(response)
         streamed = "text/event-stream" in response.headers.get("content-type", "").lower()
         if not streamed:
             body = await response.read(_MAX_ANSWER)
@@ -99,15 +99,6 @@ class Attempt:
                 self._count(recoder.usage)
         else:
             await self._collect(response)
-
-    async def _refused(self, response: Response) -> None:
-        if 200 < response.status < 400:
-            raise failed(f"status_{response.status}")
-        try:
-            body = await response.read(_MAX_ERROR)
-        except UpstreamError:
-            body = b""
-        raise UpstreamError(classify(response.status, response.headers, body))
 
     def _recoder(self, *, same: bool) -> Recoder:
         call = self._call
@@ -173,47 +164,26 @@ class Attempt:
     def _commit(self) -> tuple[tuple[str, str], ...]:
         """This tier serves: note it, and tell the client."""
         tier = self._bound.tier
-        fell_back = len(self._tried) > 1
-        first = time.monotonic() - self._exchange.started_at
-        self._exchange.fields.update(
+        served = tier.model or self._call.model
+        return decided(
+            self._exchange,
+            self._config,
+            self._choice,
             tier=tier.id,
-            fell_back=fell_back,
-            tried=">".join(self._tried),
-            first_byte_ms=round(first * 1000, 1),
-        )
-        if not self._config.decision_headers:
-            return ()
-        return _decision(
-            tier=tier.id,
-            model=tier.model or self._call.model,
-            mode=self._config.mode,
-            source=self._choice.source,
+            model=served,
             tried=self._tried,
-            version=self._config.mapping_version,
         )
 
     def _count(self, usage: Usage) -> None:
         self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)
 
 
-@functools.lru_cache(maxsize=256)
-def _decision(
-    *, tier: str, model: str, mode: str, source: str, tried: tuple[str, ...], version: str
-) -> tuple[tuple[str, str], ...]:
-    """The headers that say what was decided: the same few again and again."""
-    headers = (
-        ("x-anvil-tier", tier),
-        ("x-anvil-model", model),
-        ("x-anvil-mode", mode),
-        ("x-anvil-source", source),
-        ("x-anvil-fell-back", "true" if len(tried) > 1 else "false"),
-        ("x-anvil-tiers-tried", ",".join(tried)),
-        ("x-anvil-mapping-version", version),
-    )
-    return tuple((name, _ascii(value)) for name, value in headers if value)
-
-
-def _ascii(value: str) -> str:
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)
+async def refused(response: Response) -> None:
+    """Raise UpstreamError: what an answer other than 200 means."""
+    if 200 < response.status < 400:
+        raise failed(f"status_{response.status}")
+    try:
+        body = await response.read(_MAX_ERROR)
+    except UpstreamError:
+        body = b""
+    raise UpstreamError(classify(response.status, response.headers, body))

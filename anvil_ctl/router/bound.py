@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import route
-from anvil_ctl.router.config import Config, Multiplexer, Tier
+from anvil_ctl.router.config import Config, Counting, Multiplexer, Tier
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
 from anvil_ctl.serving.auth import token_from_env
@@ -20,6 +20,11 @@ from anvil_ctl.upstream.lease import Lease
 
 log = logging.getLogger(__name__)
 
+_COUNTING = {
+    Counting.MESSAGES: ("/v1/messages/count_tokens",),
+    Counting.TOKENIZE: ("/tokenize",),
+    Counting.TEMPLATE: ("/apply-template", "/tokenize"),
+}
 _PATHS = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages"}
 
 
@@ -32,8 +37,10 @@ class BoundTier:
         "_pool",
         "_slots",
         "buffered",
+        "counters",
         "endpoint",
         "in_flight",
+        "passthrough",
         "streamed",
         "target",
         "tier",
@@ -50,7 +57,15 @@ class BoundTier:
             tier.extra_body,
             tier.extra_body_defaults,
         )
-        self.endpoint = endpoint(tier.base_url, _PATHS[tier.dialect], _credentials(tier, key))
+        credentials = _credentials(tier, key)
+
+        def at(path: str) -> Endpoint:
+            return endpoint(tier.base_url, path, credentials)
+
+        self.endpoint = at(_PATHS[tier.dialect])
+        self.passthrough = {name: at(f"/v1/{name}") for name in tier.passthrough}
+        counting = _COUNTING[tier.count_tokens] if tier.count_tokens else ()
+        self.counters = tuple(at(path) for path in counting)
         self.streamed = Deadlines(tier.connect_s, tier.first_byte_s, tier.idle_s)
         # An unstreamed answer's first byte comes after its last token.
         self.buffered = Deadlines(tier.connect_s, tier.total_s, tier.idle_s)

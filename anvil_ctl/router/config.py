@@ -34,15 +34,37 @@ _TIER_KEYS = _keys(
     "id base_url dialect context_limit privacy tool_support auth_env model extra_body "
     "extra_body_defaults engine quantization params timeout max_concurrency max_queue swap_group "
     "cost_input_per_mtok cost_output_per_mtok vision structured_output connect_timeout "
-    "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens"
+    "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens count_tokens "
+    "passthrough"
 )
 # Switches of the format that this version does not act on. Whoever sets one must know.
-_IDLE_SERVER_KEYS = _keys("backlog trusted_proxy metrics")
+_IDLE_SERVER_KEYS = _keys("backlog trusted_proxy")
 _IDLE_ROUTER_KEYS = _keys(
     "cost_sync verify_local_min profile_path residency policy calibration log stickiness"
 )
 _IDLE_TIER_KEYS = _keys("max_queue")
+# Endpoints whose requests are sent on as they are, by the last part of their path.
+PASSTHROUGH = frozenset({"completions", "embeddings", "rerank"})
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
+
+
+class Counting(StrEnum):
+    """How an engine is asked how many tokens a request has."""
+
+    # Anthropic's own endpoint, /v1/messages/count_tokens.
+    MESSAGES = "messages"
+    # vLLM's /tokenize of a whole chat.
+    TOKENIZE = "tokenize"
+    # llama.cpp's /apply-template, and then its /tokenize of the text.
+    TEMPLATE = "template"
+
+
+class Metrics(StrEnum):
+    """Who may read the metrics."""
+
+    OFF = "off"
+    AUTH = "auth"
+    OPEN = "open"
 
 
 class Tier(msgspec.Struct, frozen=True):
@@ -68,6 +90,8 @@ class Tier(msgspec.Struct, frozen=True):
     params: dict[str, object] | None = None
     cost_input: float | None = None
     cost_output: float | None = None
+    count_tokens: Counting | None = None
+    passthrough: frozenset[str] = frozenset()
     connect_s: float = 5.0
     first_byte_s: float = 20.0
     idle_s: float = 20.0
@@ -119,6 +143,7 @@ class Config(msgspec.Struct, frozen=True):
     idle_s: float | None
     read_s: float | None
     decision_headers: bool
+    metrics: Metrics
     multiplexer: Multiplexer | None
     policy: Policy = Policy()
     redirect_pins: bool = False
@@ -185,6 +210,7 @@ def parse(data: bytes, file: str) -> Config:
         max_concurrency=server.get("max_concurrency", table.whole, None),
         idle_s=server.get("idle_timeout", table.seconds, None),
         read_s=server.get("request_read_timeout", table.seconds, None),
+        metrics=Metrics(server.get("metrics", table.one_of(*Metrics), "auth")),
         decision_headers=server.get("expose_decision_headers", table.flag, True),
         multiplexer=_multiplexer(router, tiers),
         warnings=tuple(warnings),
@@ -246,6 +272,8 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
         extra_body_defaults=values.get("extra_body_defaults", table.mapping, None),
         max_concurrency=values.get("max_concurrency", table.whole, None),
         max_output_tokens=values.get("max_output_tokens", table.whole, None),
+        count_tokens=_counting(values),
+        passthrough=frozenset(values.get("passthrough", _endpoints, ())),
         connect_s=values.get("connect_timeout", table.seconds, 5.0 if local else 15.0),
         first_byte_s=values.get("first_byte_timeout", table.seconds, wait_s),
         idle_s=values.get("idle_timeout", table.seconds, wait_s),
@@ -254,6 +282,19 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
     if tier.model is None and tier.local:
         warnings.append(f"{values.file}: {values.where} has no model: callers' names are forwarded")
     return tier
+
+
+def _counting(values: Table) -> Counting | None:
+    if values.has("count_tokens"):
+        return Counting(values.must("count_tokens", table.one_of(*Counting)))
+    return Counting.MESSAGES if values.must("dialect", table.text) == "anthropic" else None
+
+
+def _endpoints(value: object) -> tuple[str, ...]:
+    names = table.texts(value)
+    if not PASSTHROUGH.issuperset(names):
+        raise ValueError(f"a list of {', '.join(sorted(PASSTHROUGH))}")
+    return names
 
 
 def _presets(router: Table, tiers: tuple[Tier, ...]) -> MappingProxyType[str, tuple[str, ...]]:

@@ -31,6 +31,12 @@ class Choice(msgspec.Struct, frozen=True):
     preset: str | None
     candidates: tuple[Tier, ...]
 
+    @property
+    def work_class(self) -> str | None:
+        """What kind of work a preset stands for."""
+        preset = normalise(self.preset)
+        return _WORK_CLASSES.get(preset, preset) or None
+
 
 def resolve(config: Config, model: object) -> Choice:
     """Understand a model name:
@@ -82,8 +88,7 @@ def normalise(model: object) -> str:
 
 def _permitted(config: Config, choice: Choice) -> Iterator[Tier]:
     if choice.source is Source.PRESET:
-        preset = normalise(choice.preset)
-        metered = _WORK_CLASSES.get(preset, preset) in config.metered_cloud
+        metered = choice.work_class in config.metered_cloud
     else:
         metered = choice.source is Source.PINNED and bool(config.metered_cloud)
     for tier in choice.candidates:

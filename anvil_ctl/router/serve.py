@@ -9,8 +9,9 @@ from pathlib import Path
 
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import config as configs
-from anvil_ctl.router.app import Router, envelope
+from anvil_ctl.router.app import Router
 from anvil_ctl.router.config import Config
+from anvil_ctl.router.refuse import envelope
 from anvil_ctl.serving import access, logs, process
 from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
 from anvil_ctl.serving.auth import Auth, token_from_env
@@ -39,7 +40,8 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
         log_access, flush_access = access.to_stderr()
         load = functools.partial(_load, config)
         router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
-        data = Server(router.app(auth), limits=limits, envelope=envelope, finished=log_access)
+        finished = router.finished(log_access)
+        data = Server(router.app(auth), limits=limits, envelope=envelope, finished=finished)
         listeners = [Listener("router", data, host, port, guarded=auth.on)]
         if admin_token:
             app = Admin(router, hold).app(admin_token)

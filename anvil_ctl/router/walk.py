@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from anvil_ctl.router import route
-from anvil_ctl.router.attempt import Attempt
-from anvil_ctl.router.bound import Live
-from anvil_ctl.router.dialects.call import BadRequestError, Call
-from anvil_ctl.router.route import Choice, Failed, Refusal
+from anvil_ctl.router.bound import BoundTier
+from anvil_ctl.router.config import Config
+from anvil_ctl.router.dialects.call import BadRequestError
+from anvil_ctl.router.route import Failed, Refusal
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.failure import Action, Failure, UpstreamError
@@ -16,28 +18,37 @@ from anvil_ctl.upstream.failure import Action, Failure, UpstreamError
 log = logging.getLogger(__name__)
 
 
+class Try(Protocol):
+    """One request at one tier."""
+
+    async def run(self, pool: Pool) -> None:
+        """Answer. Raises UpstreamError if the tier failed and nothing was sent to the client."""
+
+
 async def serve(
-    call: Call, choice: Choice, live: Live, pool: Pool, exchange: Exchange, *, betas: str
+    candidates: Sequence[BoundTier],
+    attempt: Callable[[BoundTier, Sequence[str]], Try],
+    config: Config,
+    pool: Pool,
+    exchange: Exchange,
 ) -> Refusal | None:
     """Answer the exchange from the first candidate that can; else say what to refuse with.
+
+    `attempt` makes the attempt at a tier, given the tiers tried up to and with it.
 
     Raises BadRequestError if the request can't be put in the words of the tiers that could serve.
     """
     failed: list[Failed] = []
     untranslatable: BadRequestError | None = None
     tried: list[str] = []
-    candidates = live.usable(choice.candidates)
     for bound in candidates:
-        if len(tried) >= live.config.max_attempts:
+        if len(tried) >= config.max_attempts:
             break
         if not route.worth_trying(bound.tier, failed):
             continue
         tried.append(bound.tier.id)
-        attempt = Attempt(
-            call, choice, bound, exchange, config=live.config, tried=tried, betas=betas
-        )
         try:
-            await attempt.run(pool)
+            await attempt(bound, tried).run(pool)
         except BadRequestError as error:
             untranslatable = error
             failed.append((bound.tier, Failure("untranslatable", Action.STOP)))
@@ -46,10 +57,11 @@ async def serve(
             _note(exchange, bound.tier.id, error.failure.reason)
         else:
             return None
+        exchange.fields["failed"] = [(tier.id, failure.reason) for tier, failure in failed]
     exchange.fields.update(tried=">".join(tried), failure=_reasons(failed))
     if not candidates:
         log.error("no candidate is bound: check the credentials and endpoints of its tiers")
-    refusal = route.refusal(failed, live.config.exhaustion_status)
+    refusal = route.refusal(failed, config.exhaustion_status)
     if untranslatable is not None and refusal.status == 400:
         raise untranslatable
     return refusal

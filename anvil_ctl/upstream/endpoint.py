@@ -23,14 +23,12 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def endpoint(base_url: str, path: str, headers: tuple[tuple[str, str], ...] = ()) -> Endpoint:
-    """The endpoint for POSTs to `path` below `base_url`, whose `/v1` is not doubled."""
+    """The endpoint for POSTs to `path` below `base_url`, which may end in `/v1` or not."""
     parts = urlsplit(base_url)
     tls = parts.scheme.lower() == "https"
     host = parts.hostname or ""
     port = parts.port or (443 if tls else 80)
-    base = parts.path.rstrip("/")
-    if path.startswith("/v1/") and base.endswith("/v1"):
-        base = base.removesuffix("/v1")
+    base = parts.path.rstrip("/").removesuffix("/v1")
     named = f"[{host}]" if ":" in host else host
     lines = [f"POST {base}{path} HTTP/1.1", f"host: {named}:{port}", "accept: */*"]
     lines.append("content-type: application/json")

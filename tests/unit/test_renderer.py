@@ -93,6 +93,18 @@ def test_the_router_and_the_multiplexer_are_told_the_same_names() -> None:
     assert {tier["swap_group"] for tier in tiers} == {"cpu"}
 
 
+def test_the_router_is_told_which_endpoints_a_tier_opens_and_how_its_engine_counts() -> None:
+    text = cpu_text().replace('id = "long"', 'id = "long"\npassthrough = ["embeddings"]')
+    tiers = tomllib.loads(renderer(parse(text)).mode("flexibility").router)["router"]["tiers"]
+    anthropic = parse(text.replace('id = "long"', 'id = "long"\ndialect = "anthropic"'))
+    spoken = tomllib.loads(renderer(anthropic).mode("flexibility").router)["router"]["tiers"]
+
+    opened = {tier["id"]: tier.get("passthrough") for tier in tiers}
+    assert opened == {"long": ["embeddings"], "quick": None}
+    assert {tier["count_tokens"] for tier in tiers} == {"template"}
+    assert "count_tokens" not in next(tier for tier in spoken if tier["id"] == "long")
+
+
 def test_a_new_token_or_another_guard_list_is_another_control_project() -> None:
     first = renderer(cpu())
     other = renderer(

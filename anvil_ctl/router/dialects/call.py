@@ -56,6 +56,13 @@ _ANTHROPIC_ROLES = frozenset({"system", "user", "assistant"})
 _MAX_DEPTH = 128
 
 
+def parse_counted(body: bytes) -> Call:
+    """Read the body of an Anthropic request whose tokens are to be counted."""
+    raw = read_object(body)
+    _check_counted(raw)
+    return Call(Dialect.ANTHROPIC, model_of(raw), False, False, raw)
+
+
 def parse(dialect: Dialect, body: bytes) -> Call:
     """Read a request body. Raises BadRequestError naming the field."""
     raw = read_object(body)
@@ -68,8 +75,7 @@ def parse(dialect: Dialect, body: bytes) -> Call:
         _check_anthropic(raw)
     options = raw.get("stream_options")
     usage = isinstance(options, dict) and options.get("include_usage") is True
-    model = raw.get("model")
-    return Call(dialect, model if isinstance(model, str) else "", stream is True, usage, raw)
+    return Call(dialect, model_of(raw), stream is True, usage, raw)
 
 
 def read_object(body: bytes) -> JSON:
@@ -83,6 +89,14 @@ def read_object(body: bytes) -> JSON:
     if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _depth(raw) > _MAX_DEPTH:
         raise BadRequestError("The body is nested too deeply.", kind="invalid_request")
     return raw
+
+
+def model_of(raw: JSON) -> str:
+    """The model's name, "" where the caller leaves it to us. Raises BadRequestError."""
+    model = raw.get("model")
+    if not isinstance(model, str | None):
+        raise BadRequestError("model: must be a string")
+    return model or ""
 
 
 def _depth(value: object) -> int:
@@ -117,18 +131,22 @@ def _check_openai(raw: JSON) -> None:
 
 
 def _check_anthropic(raw: JSON) -> None:
-    _check_messages(raw, _ANTHROPIC_ROLES)
+    _check_counted(raw)
     if raw.get("max_tokens") is None:
         raise BadRequestError("max_tokens: Field required")
     check_count(raw, "max_tokens")
     check_number(raw, "temperature", 1.0)
     check_number(raw, "top_p", 1.0)
-    system = raw.get("system")
-    if system is not None and not isinstance(system, str | list):
-        raise BadRequestError("system: must be a string or a list of blocks")
     stop = raw.get("stop_sequences")
     if stop is not None and not _is_strings(stop):
         raise BadRequestError("stop_sequences: must be a list of strings")
+
+
+def _check_counted(raw: JSON) -> None:
+    _check_messages(raw, _ANTHROPIC_ROLES)
+    system = raw.get("system")
+    if system is not None and not isinstance(system, str | list):
+        raise BadRequestError("system: must be a string or a list of blocks")
     _check_lists(raw)
 
 
@@ -141,7 +159,9 @@ def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
             raise BadRequestError(f"messages.{number}: must be an object")
         if message.get("role") not in roles:
             raise BadRequestError(f"messages.{number}.role: must be one of {sorted(roles)}")
-        if not isinstance(message.get("content"), str | list | None):
+        content = message.get("content")
+        absent = content is None and roles is _OPENAI_ROLES
+        if not absent and not isinstance(content, str | list):
             raise BadRequestError(f"messages.{number}.content: must be a string or a list")
 
 

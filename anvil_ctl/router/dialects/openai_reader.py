@@ -46,6 +46,8 @@ class _Message(msgspec.Struct):
 class _Choice(msgspec.Struct):
     index: int = 0
     delta: _Message | None = None
+    # What /v1/completions has in the place of a delta.
+    text: str | None = None
     finish_reason: str | None = None
 
 
@@ -106,6 +108,8 @@ class OpenAIReader:
         for choice in (chunk.choices or [])[:1]:
             if choice.delta is not None:
                 self._message(choice.delta, deltas)
+            elif choice.text:
+                deltas.append(Text(choice.text))
             if choice.finish_reason:
                 deltas.append(Finish(choice.finish_reason))
         if chunk.usage is not None:

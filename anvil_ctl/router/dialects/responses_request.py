@@ -14,6 +14,7 @@ from anvil_ctl.router.dialects.call import (
     Dialect,
     check_count,
     check_number,
+    model_of,
     read_object,
 )
 from anvil_ctl.router.dialects.responses_tools import Toolbox
@@ -48,7 +49,7 @@ def parse(body: bytes) -> Call:
     echo["tools"] = tools.kept
     include = raw.get("include")
     sealed = isinstance(include, list) and "reasoning.encrypted_content" in include
-    model = string(raw.get("model"))
+    model = model_of(raw)
     asked = Asked(tools, echo, sealed=sealed)
     return Call(Dialect.RESPONSES, model, raw.get("stream") is True, False, chat, asked)
 
@@ -83,7 +84,7 @@ def _check_input(given: object) -> None:
 
 def _chat(raw: JSON, tools: Toolbox) -> JSON:
     chat: JSON = {
-        "model": string(raw.get("model")),
+        "model": model_of(raw),
         "messages": responses_history.messages(raw.get("instructions"), raw["input"], tools),
     }
     copy_present(raw, chat, *_SAME)

@@ -49,6 +49,11 @@ class Target(msgspec.Struct, frozen=True):
 
 def build(call: Call, target: Target, *, stream: bool) -> bytes:
     """The body to send, asking for a stream or not. Raises BadRequestError where it can't be."""
+    return msgspec.json.encode(assemble(call, target, stream=stream))
+
+
+def assemble(call: Call, target: Target, *, stream: bool) -> JSON:
+    """The same, still as an object."""
     body = _same(call, target) if call.spoken is target.dialect else _other(call, target)
     body["model"] = target.model or call.model
     body["stream"] = stream
@@ -60,7 +65,7 @@ def build(call: Call, target: Target, *, stream: bool) -> bytes:
         body.pop("stream_options", None)
     _merge(body, target.extra_body_defaults or {}, hard=False)
     _merge(body, target.extra_body or {}, hard=True)
-    return msgspec.json.encode(body)
+    return body
 
 
 def _same(call: Call, target: Target) -> JSON:

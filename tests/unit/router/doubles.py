@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anvil_ctl.router import config as configs
-from anvil_ctl.router.app import Router, envelope
+from anvil_ctl.router.app import Router
+from anvil_ctl.router.refuse import envelope
 from anvil_ctl.serving.access import log_access
 from anvil_ctl.serving.admin import Admin
 from anvil_ctl.serving.auth import Auth
@@ -71,7 +72,8 @@ async def router(
         hold=hold,
         max_concurrency=max_concurrency,
     )
-    data = Server(made.app(Auth(TOKEN)), limits=limits, envelope=envelope, finished=log_access)
+    finished = made.finished(log_access)
+    data = Server(made.app(Auth(TOKEN)), limits=limits, envelope=envelope, finished=finished)
     admin = Server(Admin(made, hold).app(ADMIN))
     port = await data.listen("127.0.0.1", 0)
     admin_port = await admin.listen("127.0.0.1", 0)

@@ -47,6 +47,8 @@ WRONG = [
     (tier("a", URL, timeout=0), "timeout"),
     (tier("a", URL, max_concurrency=1.5), "max_concurrency"),
     (tier("a", URL, extra_body=[1]), "extra_body"),
+    (tier("a", URL, count_tokens="guess"), "count_tokens"),
+    (tier("a", URL, passthrough=["chat"]), "passthrough"),
     (tier("a", URL).replace('"openai"', '["openai"]'), "dialect"),
 ]
 

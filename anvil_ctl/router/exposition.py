@@ -1,0 +1,81 @@
+"""The tally as Prometheus reads it. Imported by the first scrape: the library is not free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from anvil_ctl.router.tally import Histogram, Tally
+
+
+class _Now(Collector):
+    """One scrape. `gauges`: name, help text, label, and the value for each of the label's."""
+
+    def __init__(self, tally: Tally, mode: str, gauges: Iterable[Gauge]) -> None:
+        self._tally = tally
+        self._mode = mode
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        tally = self._tally
+        requests = CounterMetricFamily(
+            "anvil_requests",
+            "Requests that were routed, by how they ended.",
+            labels=("dialect", "source", "intent", "outcome", "mode"),
+        )
+        for labels, count in tally.requests.items():
+            requests.add_metric((*labels, self._mode), count)
+        yield requests
+        yield _counter("anvil_attempts", "Attempts at a tier.", ("tier", "outcome"), tally.attempts)
+        yield _counter(
+            "anvil_tokens", "Tokens that engines counted.", ("tier", "direction"), tally.tokens
+        )
+        yield _histogram(
+            "anvil_first_byte_seconds", "From request to first content.", tally.first_byte
+        )
+        yield _histogram("anvil_request_seconds", "From request to its end.", tally.whole)
+        yield CounterMetricFamily(
+            "anvil_admission_rejected",
+            "Requests refused because too many were under way.",
+            value=tally.turned_away,
+        )
+        for name, about, label, values in self._gauges:
+            gauge = GaugeMetricFamily(name, about, labels=(label,) if label else ())
+            for value, number in values.items():
+                gauge.add_metric((value,) if label else (), number)
+            yield gauge
+
+
+# Name, help text, the label ("" for none), and a number for each of its values.
+Gauge = tuple[str, str, str, Mapping[str, float]]
+
+
+def text(tally: Tally, mode: str, gauges: Iterable[Gauge]) -> bytes:
+    """The whole exposition."""
+    registry = CollectorRegistry()
+    registry.register(_Now(tally, mode, gauges))
+    return generate_latest(registry)
+
+
+def _counter(
+    name: str, about: str, labels: tuple[str, ...], counts: Mapping[tuple[str, str], int]
+) -> Metric:
+    family = CounterMetricFamily(name, about, labels=labels)
+    for values, count in counts.items():
+        family.add_metric(values, count)
+    return family
+
+
+def _histogram(name: str, about: str, found: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, about, labels=("tier",))
+    for tier, histogram in found.items():
+        family.add_metric((tier,), buckets=histogram.buckets(), sum_value=histogram.total)
+    return family

@@ -1,0 +1,91 @@
+"""One request sent on to one tier as it is: completions, embeddings, rerank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from anvil_ctl.router.attempt import refused
+from anvil_ctl.router.bound import BoundTier
+from anvil_ctl.router.config import Config
+from anvil_ctl.router.decided import Headers, decided
+from anvil_ctl.router.dialects import forwarded, passthrough
+from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.delta import Usage
+from anvil_ctl.router.dialects.forwarded import Forwarded
+from anvil_ctl.router.dialects.passthrough import Passthrough
+from anvil_ctl.router.relay import Relay
+from anvil_ctl.router.route import Choice
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.upstream.client import Pool
+from anvil_ctl.upstream.connection import Response
+
+_MAX_ANSWER = 32 << 20
+
+
+class Forward:
+    """Sends the request to the tier's endpoint of the same name, and answers the exchange."""
+
+    def __init__(
+        self,
+        request: Forwarded,
+        choice: Choice,
+        bound: BoundTier,
+        exchange: Exchange,
+        *,
+        config: Config,
+        tried: Sequence[str],
+    ) -> None:
+        self._request = request
+        self._endpoint = bound.passthrough[request.endpoint]
+        self._choice = choice
+        self._bound = bound
+        self._exchange = exchange
+        self._config = config
+        self._tried = tuple(tried)
+        self._model = bound.tier.model or request.model
+        self._echoed = msgspec.json.encode(request.model) if config.echo_model else None
+
+    async def run(self, pool: Pool) -> None:
+        """Raises UpstreamError if the tier failed and nothing was sent to the client."""
+        body = forwarded.body(self._request, self._model)
+        limits = self._bound.streamed if self._request.stream else self._bound.buffered
+        lease = await self._bound.enter()
+        try:
+            line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")
+            response = await pool.post(self._endpoint, body, limits, headers=line)
+            try:
+                await self._answer(response)
+            finally:
+                response.close()
+        finally:
+            self._bound.leave(lease)
+
+    async def _answer(self, response: Response) -> None:
+        if response.status != 200:
+            await refused(response)
+        if "text/event-stream" in response.headers.get("content-type", "").lower():
+            recoder = Passthrough(Dialect.OPENAI, model=self._echoed, include_usage=True)
+            try:
+                await Relay(self._exchange, recoder, Dialect.OPENAI, self._commit).run(response)
+            finally:
+                self._count(recoder.usage)
+            return
+        body = await response.read(_MAX_ANSWER)
+        self._count(forwarded.usage(body))
+        named = self._echoed if b'"model"' in body else None
+        self._exchange.reply(200, passthrough.renamed(body, named), headers=self._commit())
+
+    def _commit(self) -> Headers:
+        return decided(
+            self._exchange,
+            self._config,
+            self._choice,
+            tier=self._bound.tier.id,
+            model=self._model,
+            tried=self._tried,
+        )
+
+    def _count(self, usage: Usage) -> None:
+        self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)

@@ -1,0 +1,56 @@
+"""What was decided for the last requests: metadata only, never a word of a prompt or an answer."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from itertools import islice
+
+import msgspec
+
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.message import Request
+
+MAX_KEPT = 10_000
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One routed request. `ts` is Unix seconds at its end; `fields` is what was logged of it."""
+
+    decision_id: str
+    ts: float
+    path: str
+    status: int
+    total_ms: float
+    bytes_out: int
+    fields: dict[str, object]
+
+
+class Records:
+    """The last of them, the newest last. A new one pushes the oldest out."""
+
+    def __init__(self, most: int = MAX_KEPT) -> None:
+        self._kept: deque[Record] = deque(maxlen=most)
+
+    def add(self, request: Request, exchange: Exchange, seconds: float) -> None:
+        """Keep what a finished request leaves behind."""
+        self._kept.append(
+            Record(
+                exchange.request_id,
+                time.time(),
+                request.path,
+                exchange.status,
+                round(seconds * 1000, 1),
+                exchange.sent,
+                exchange.fields,
+            )
+        )
+
+    def newest(self, most: int) -> list[dict[str, object]]:
+        """Up to `most` of them as JSON objects, the newest first."""
+        return [_told(record) for record in islice(reversed(self._kept), most)]
+
+
+def _told(record: Record) -> dict[str, object]:
+    known = msgspec.structs.asdict(record)
+    return {**known.pop("fields"), **known}

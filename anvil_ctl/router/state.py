@@ -1,0 +1,69 @@
+"""What all endpoints of one router share."""
+
+from __future__ import annotations
+
+import time
+
+from anvil_ctl.router.bound import Live
+from anvil_ctl.router.records import Records
+from anvil_ctl.router.tally import Tally
+from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.hold import Hold
+from anvil_ctl.serving.message import Request
+from anvil_ctl.upstream.client import Pool
+
+
+class State:
+    """The configuration in use, and what has been going on. `live` is replaced by a reload."""
+
+    def __init__(self, live: Live, pool: Pool, hold: Hold, max_concurrency: int) -> None:
+        self.live = live
+        self.pool = pool
+        self.hold = hold
+        self.max_concurrency = max_concurrency
+        self.records = Records()
+        self.tally = Tally()
+        self.started_at = time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        """Whether no further request may be served now. While held, they wait and are counted."""
+        return not self.hold.held and self.hold.in_flight >= self.max_concurrency
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the router was made."""
+        return round(time.monotonic() - self.started_at, 3)
+
+    def finished(self, request: Request, exchange: Exchange) -> None:
+        """Keep and count a request that has been answered or cut off, if it was routed."""
+        if "source" in exchange.fields:
+            seconds = time.monotonic() - exchange.started_at
+            self.records.add(request, exchange, seconds)
+            self.tally.add(exchange.fields, exchange.status, seconds)
+
+    def status(self) -> dict[str, object]:
+        """What is configured and what is under way."""
+        config = self.live.config
+        tiers = [
+            {
+                "id": bound.tier.id,
+                "engine": bound.tier.engine,
+                "model": bound.tier.model,
+                "dialect": bound.tier.dialect.value,
+                "context_limit": bound.tier.context_limit,
+                "local": bound.tier.local,
+                "passthrough": sorted(bound.tier.passthrough),
+                "swap_group": bound.tier.swap_group,
+                "in_flight": bound.in_flight,
+            }
+            for bound in self.live.tiers
+        ]
+        presets = {name: list(pool) for name, pool in config.presets.items()}
+        return {
+            "mode": config.mode,
+            "config_hash": config.hash,
+            "mapping_version": config.mapping_version,
+            "tiers": tiers,
+            "presets": presets,
+        }
