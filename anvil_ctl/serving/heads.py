@@ -28,6 +28,11 @@ class Heads:
         self._limits = limits
         self._known: dict[bytes, Framed] = {}
 
+    @property
+    def kept(self) -> int:
+        """How many heads are remembered."""
+        return len(self._known)
+
     def read(self, raw: bytes) -> Framed:
         """Judge one complete head, as `framing.read_head` does.
 
