@@ -94,7 +94,9 @@ class Attempt:
         elif self._call.stream:
             recoder = self._recoder(same=same)
             try:
-                await Relay(self._exchange, recoder, self._call.dialect, self._commit).run(response)
+                await Relay(
+                    self._exchange, recoder, self._call.dialect, self._commit, response
+                ).run()
             finally:
                 self._count(recoder.usage)
         else:

@@ -17,7 +17,8 @@ _STREAM = (
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 )
-_PING_AFTER_S = 15.0
+# Looked at this often, so a client waits for a ping at most twice as long.
+_PING_AFTER_S = 10.0
 _MAX_UNCOMMITTED = 1 << 20
 
 
@@ -27,7 +28,10 @@ class Relay:
     `commit` is called at that moment and gives the answer's headers.
     """
 
-    __slots__ = ("_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recoder", "_wrote")
+    __slots__ = (
+        "_begun", "_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recoder",
+        "_response", "_seen",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -35,84 +39,84 @@ class Relay:
         recoder: Recoder,
         dialect: Dialect,
         commit: Callable[[], tuple[tuple[str, str], ...]],
+        response: Response,
     ) -> None:
         self._exchange = exchange
         self._recoder = recoder
         self._dialect = dialect
         self._commit = commit
+        self._response = response
         self._loop = asyncio.get_running_loop()
         self._out = b""
-        self._wrote = 0.0
+        self._begun = False
+        self._seen = 0
         self._ping: asyncio.TimerHandle | None = None
 
-    async def run(self, response: Response) -> None:
+    async def run(self) -> None:
         """Relay to the end. Raises UpstreamError only while nothing has been sent."""
         try:
-            await self._pour(response)
+            await self._response.pour(self._feed, self._finish)
         except UpstreamError:
             if not self._exchange.started:
                 raise
-            # The 200 is out: the client must see that this answer isn't whole.
-            self._exchange.fields["cut"] = True
-            self._exchange.write(self._recoder.error("api_error", "The engine's answer broke off."))
-            self._exchange.abort()
+            if self._recoder.whole:
+                # What breaks after the terminator takes nothing from the answer.
+                self._finish()
+            else:
+                self._cut()
         finally:
             self._exchange.flow = None
             if self._ping is not None:
                 self._ping.cancel()
 
-    async def _pour(self, response: Response) -> None:
-        recode, write, time = self._recoder.feed, self._exchange.write, self._loop.time
-        begun = False
+    def _feed(self, data: bytes) -> bool:
+        """A piece of the engine's stream: the one step between its socket and the client's."""
+        out = self._recoder.feed(data)
+        if self._begun:
+            self._exchange.write(out)
+        elif out:
+            self._begin(out)
+        return False
 
-        def feed(data: bytes) -> bool:
-            nonlocal begun
-            out = recode(data)
-            if begun:
-                write(out)
-                self._wrote = time()
-            elif out:
-                begun = self._begin(out, response)
-            return False
+    def _begin(self, out: bytes) -> None:
+        """Send what there is if the engine answers; else keep it back."""
+        self._out += out
+        if self._recoder.ready:
+            self._start()
+            self._exchange.write(self._out)
+            self._out = b""
+            self._begun = True
+        elif len(self._out) > _MAX_UNCOMMITTED:
+            raise failed("no_content")
 
-        try:
-            await response.pour(feed)
-        except UpstreamError:
-            # What breaks after the terminator takes nothing from the answer.
-            if not self._exchange.started or not self._recoder.whole:
-                raise
+    def _finish(self) -> None:
+        """All is in: send what is left, and the end."""
         self._out += self._recoder.finish()
-        self._start(response)
+        self._start()
         self._exchange.write(self._out)
         self._exchange.end()
 
-    def _begin(self, out: bytes, response: Response) -> bool:
-        """Send what there is if the engine answers; else keep it back. Whether it was sent."""
-        self._out += out
-        if self._recoder.ready:
-            self._start(response)
-            self._exchange.write(self._out)
-            self._out = b""
-            return True
-        if len(self._out) > _MAX_UNCOMMITTED:
-            raise failed("no_content")
-        return False
+    def _cut(self) -> None:
+        """The 200 is out: the client must see that this answer isn't whole."""
+        self._exchange.fields["cut"] = True
+        self._exchange.write(self._recoder.error("api_error", "The engine's answer broke off."))
+        self._exchange.abort()
 
-    def _start(self, response: Response) -> None:
+    def _start(self) -> None:
         if self._exchange.started:
             return
         self._exchange.start(200, _STREAM + self._commit())
-        self._exchange.flow = response
+        self._exchange.flow = self._response
         if not self._exchange.writable:
-            response.pause_reading()
+            self._response.pause_reading()
         if self._dialect is Dialect.ANTHROPIC:
-            self._wrote = self._loop.time()
-            self._ping = self._loop.call_later(_PING_AFTER_S, self._ping_if_silent)
+            self._ping_later()
+
+    def _ping_later(self) -> None:
+        self._seen = self._exchange.sent
+        self._ping = self._loop.call_later(_PING_AFTER_S, self._ping_if_silent)
 
     def _ping_if_silent(self) -> None:
-        silent = self._loop.time() - self._wrote
-        if silent >= _PING_AFTER_S and not self._exchange.complete:
+        if self._exchange.sent == self._seen and not self._exchange.complete:
             self._exchange.write(PING)
-            self._wrote = self._loop.time()
-            silent = 0.0
-        self._ping = self._loop.call_later(_PING_AFTER_S - silent, self._ping_if_silent)
+        self._ping_later()

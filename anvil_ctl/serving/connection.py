@@ -13,6 +13,7 @@ import os
 import re
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -69,12 +70,15 @@ class Connection(asyncio.Protocol):
         self._discarded: int | None = None
         self._behind = False
         self.writable = True
+        # The transport's own `write` while there is one: a chunk costs no call in between.
+        self.send: Callable[[bytes], object] = _to_nobody
         self.deadline = _FOREVER
 
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.send = self._transport.write
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -85,6 +89,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
+        self.send = _to_nobody
         self._server.leave(self)
         self._queue.clear()
         if self._resumed is not None and not self._resumed.done():
@@ -140,7 +145,7 @@ class Connection(asyncio.Protocol):
                 return
             raw, rest = self._head[:end], self._head[end:]
             self._head = b""
-            self._accept(framing.read_head(raw, self._server.limits))
+            self._accept(self._server.heads.read(raw))
             if self._discarded is None and rest:
                 self._head = self._take(rest) if self._reading is not None else rest
         self._fall_behind()
@@ -163,7 +168,7 @@ class Connection(asyncio.Protocol):
     def _accept(self, framed: framing.Framed) -> None:
         """A head is complete: refuse it, or read its body."""
         request = framed.request
-        refused = self._server.app.gate(request) if request.headers or not framed.fault else None
+        refused = self._server.app.gate(request) if request is not framing.NOBODY else None
         if refused is None and framed.fault is not None:
             fault = framed.fault
             refused = refusal(
@@ -275,10 +280,6 @@ class Connection(asyncio.Protocol):
 
     # Wire
 
-    def send(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
     def resumed(self) -> asyncio.Future[None]:
         if self._resumed is None or self._resumed.done():
             self._resumed = self._server.loop.create_future()
@@ -369,6 +370,10 @@ def _expects(framed: framing.Framed) -> bool:
     """Whether the client waits to be told to send the body; HTTP/1.0 knows no such word."""
     expectation = framed.request.headers["expect"].lower()
     return expectation == "100-continue" and framed.length > 0 and not framed.request.http10
+
+
+def _to_nobody(_data: bytes) -> None:
+    """The client has left."""
 
 
 def _log_fault(request: Request, exchange: Exchange, error: Exception) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from http import HTTPStatus
 from typing import Protocol
 
 from anvil_ctl.serving.message import JSON, Headers, Reply, Request
 
 _STATUS_LINES = {
-    int(status): f"HTTP/1.1 {status} {status.phrase}\r\nx-request-id: " for status in HTTPStatus
+    int(status): f"HTTP/1.1 {status} {status.phrase}\r\nx-request-id: ".encode()
+    for status in HTTPStatus
 }
 
 
@@ -20,7 +22,7 @@ class Wire(Protocol):
     def writable(self) -> bool:
         """False while the peer reads more slowly than we write."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, /) -> object:
         """Write, never blocking."""
 
     def resumed(self) -> asyncio.Future[None]:
@@ -98,9 +100,9 @@ class Exchange:
         """Send a whole answer."""
         head = self._head(status, headers)
         if status != HTTPStatus.NO_CONTENT:
-            head += f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
-        data = (head + "\r\n").encode("latin-1", "replace")
-        self._put(data if self._bodiless else data + body)
+            kind = content_type.encode("latin-1", "replace")
+            head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (head, kind, len(body))
+        self._put(b"%b\r\n%b" % (head, b"" if self._bodiless else body))
         self._finish(keep=not self._close)
 
     def send(self, reply: Reply) -> None:
@@ -111,10 +113,8 @@ class Exchange:
         """Begin an answer of unknown length. An HTTP/1.0 client gets one that closing ends."""
         self._chunked = not self._http10
         self._close = self._close or self._http10
-        head = self._head(status, headers)
-        if self._chunked:
-            head += "transfer-encoding: chunked\r\n"
-        self._put((head + "\r\n").encode("latin-1", "replace"))
+        framed = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
+        self._put(self._head(status, headers) + framed)
 
     def write(self, data: bytes) -> None:
         """Send one piece of the body, as one chunk in one write. Empty pieces are dropped."""
@@ -142,17 +142,16 @@ class Exchange:
             self.complete = True
             self._wire.completed(self, keep=False)
 
-    def _head(self, status: int, headers: Headers) -> str:
+    def _head(self, status: int, headers: Headers) -> bytes:
         self.status = status
-        line = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\nx-request-id: "
-        head = f"{line}{self.request_id}\r\n"
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\nx-request-id: " % status
+        connection = b""
         if self._close:
-            head += "connection: close\r\n"
+            connection = b"connection: close\r\n"
         elif self._http10:
-            head += "connection: keep-alive\r\n"
-        for name, value in headers:
-            head += f"{name}: {_one_line(value)}\r\n"
-        return head
+            connection = b"connection: keep-alive\r\n"
+        request_id = self.request_id.encode("latin-1", "replace")
+        return b"%b%b\r\n%b%b" % (line, request_id, connection, _lines(tuple(headers)))
 
     def _put(self, data: bytes) -> None:
         self.sent += len(data)
@@ -161,6 +160,13 @@ class Exchange:
     def _finish(self, *, keep: bool) -> None:
         self.complete = True
         self._wire.completed(self, keep=keep)
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Headers as they are sent. A server sends the same few sets again and again."""
+    lines = "".join(f"{name}: {_one_line(value)}\r\n" for name, value in headers)
+    return lines.encode("latin-1", "replace")
 
 
 def _one_line(value: str) -> str:

@@ -147,6 +147,7 @@ def _judge(
         text = value.decode("latin-1")
         if key == "content-length":
             lengths.append(text.strip())
+            continue
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     path, query = split_target(target.decode("latin-1"))
     request = Request(method, path, query, headers, http10)

@@ -12,6 +12,7 @@ from typing import Protocol
 from anvil_ctl.serving.connection import Connection
 from anvil_ctl.serving.envelope import Envelope, openai_envelope
 from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.heads import Heads
 from anvil_ctl.serving.message import Limits, Reply, Request
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Server:
     ) -> None:
         self.app = app
         self.limits = limits or Limits()
+        self.heads = Heads(self.limits)
         self.envelope = envelope
         self.finished = finished
         self.loop = asyncio.get_running_loop()

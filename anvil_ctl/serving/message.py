@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -13,13 +13,14 @@ JSON = "application/json"
 class Request(msgspec.Struct, frozen=True):
     """One request. `path` has neither query nor trailing slash; header names are lower-case.
 
+    `headers` lacks Content-Length, which framing has dealt with, and may be shared by requests.
     While only the head has been read (`App.gate`), `body` is empty.
     """
 
     method: str
     path: str
     query: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     http10: bool = False
     body: bytes = b""
 

@@ -64,10 +64,11 @@ class Connection(asyncio.Protocol):
             self._pool.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._response is None:
+        response = self._response
+        if response is None:
             self.abort()  # nobody asked: whatever this is, it isn't the next answer
         else:
-            self._response.feed(data)
+            response.feed(data)
 
     def send(self, endpoint: Endpoint, body: bytes, headers: bytes, limits: Deadlines) -> Response:
         """Write a request, in one write, and return its answer to be."""
@@ -114,9 +115,9 @@ class Response:
     """
 
     __slots__ = (
-        "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_limit", "_limits",
-        "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable", "_sink", "_size",
-        "_waiter", "_watch", "ended", "headers", "status", "touched",
+        "_at_end", "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_limit",
+        "_limits", "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable", "_sink",
+        "_size", "_time", "_waiter", "_watch", "ended", "headers", "on_body", "status", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -132,12 +133,15 @@ class Response:
         self.touched = False
         self._connection = connection
         self._loop = loop
+        self._pieces: list[bytes] = []
+        # httptools calls this for each piece of the body; a method of ours would only do the same.
+        self.on_body = self._pieces.append
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._headed = False
         self._size = 0
-        self._pieces: list[bytes] = []
         self._sink: Sink | None = None
+        self._at_end: Callable[[], None] | None = None
         self._error: UpstreamError | None = None
         self._paused = False
         self._held = False
@@ -146,6 +150,7 @@ class Response:
         self._reusable = False
         self._limits = limits
         self._limit = limits.first_byte_s
+        self._time = loop.time
         self._heard = loop.time()
         self._watch = watch
         watch.add(self, self._heard + self._limit)
@@ -157,12 +162,15 @@ class Response:
         if not self._headed:
             await self._wait()
 
-    async def pour(self, sink: Sink) -> None:
+    async def pour(self, sink: Sink, at_end: Callable[[], None] | None = None) -> None:
         """Hand each piece of the body to `sink` as it arrives, until it wants no more or all is in.
 
-        `ended` tells which. Raises UpstreamError if the upstream breaks off or falls silent.
+        `ended` tells which. `at_end` is called when all is in, in the same step of the loop as the
+        last piece, so that what it writes leaves with that one. Raises UpstreamError if the
+        upstream breaks off or falls silent, and what the two raise.
         """
         self._sink = sink
+        self._at_end = at_end
         if self._held:
             self._held = False
             self._set_reading()
@@ -171,11 +179,13 @@ class Response:
         # What arrived before anybody listened may have been the end of it, or wrong.
         if not self.ended or self._error is not None:
             await self._wait()
+        elif at_end is not None:
+            at_end()
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""
         if self.ended and self._error is None:
-            whole, self._pieces = b"".join(self._pieces), []
+            whole = b"".join(self._pieces)
             if len(whole) > cap:
                 raise failed("too_large")
             return whole
@@ -218,23 +228,25 @@ class Response:
 
     def feed(self, data: bytes) -> None:
         """Bytes have arrived."""
-        self._heard = self._loop.time()
-        parser = self._parser
+        self._heard = self._time()
         if not self._headed:
             self._first(len(data))
+        parser, pieces = self._parser, self._pieces
         if parser is None:
             return
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(failed("malformed_http"))
-            return
-        if self._sink is not None:
-            if self._pieces:
+            if not self._over:
+                self._fail(failed("malformed_http"))
+                return
+            self._reusable = False  # the answer is whole; what follows it nobody asked for
+        if pieces:
+            if self._sink is not None:
                 self._pass_on()
-        elif sum(map(len, self._pieces)) > _MAX_WAITING and not self._held:
-            self._held = True
-            self._set_reading()
+            elif not self._held and sum(map(len, pieces)) > _MAX_WAITING:
+                self._held = True
+                self._set_reading()
         if self._over and not self._closed:
             self._end(reusable=self._reusable)
 
@@ -248,15 +260,14 @@ class Response:
 
     # httptools' side
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_message_begin(self) -> None:
         if self._over:
-            self._reusable = False  # an answer to a question that nobody asked
-            return
+            raise httptools.HttpParserError("a second answer: none of it is read")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._over:
-            return
         self.status = cast("httptools.HttpResponseParser", self._parser).get_status_code()
         if self.status >= 200:
             self._headed = True
@@ -264,14 +275,10 @@ class Response:
             self._watch.expect(self._heard + self._limit)
             self._wake()
 
-    def on_body(self, body: bytes) -> None:
-        if not self._over:
-            self._pieces.append(body)
-
     def on_message_complete(self) -> None:
         if self.status < 200:
             self.headers.clear()
-        elif not self._over:
+        else:
             self._over = True
             parser = self._parser
             self._reusable = parser is not None and parser.should_keep_alive()
@@ -289,8 +296,9 @@ class Response:
         sink = self._sink
         if sink is None:
             return False
-        pieces, self._pieces = self._pieces, []
+        pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         try:
             enough = sink(data)
         except UpstreamError as error:
@@ -323,8 +331,15 @@ class Response:
 
     def _end(self, *, reusable: bool) -> None:
         self.ended = True
+        at_end = self._at_end
         self._leave(reusable=reusable and not self._paused and not self._held)
-        self._wake()
+        try:
+            if at_end is not None:
+                at_end()
+        except UpstreamError as error:
+            self._error = error
+        finally:
+            self._wake()
 
     def _fail(self, error: UpstreamError) -> None:
         if self._error is None:
@@ -335,9 +350,10 @@ class Response:
 
     def _leave(self, *, reusable: bool) -> None:
         self._closed = True
-        # Both refer to this answer: without them it is freed at once, not by the collector.
+        # These refer to this answer: without them it is freed at once, not by the collector.
         self._parser = None
         self._sink = None
+        self._at_end = None
         self._watch.discard(self)
         self._connection.done(reusable=reusable)
 
