@@ -15,7 +15,7 @@ from tests.unit.cli.test_configure import run
 
 @pytest.fixture
 def home() -> Path:
-    assert run("init").returncode == 0
+    assert run("init", "--site", "cpu").returncode == 0
     return Path(os.environ["HOME"])
 
 
