@@ -119,14 +119,19 @@ def _write_definition(
 
 
 def _show_plan(site: Site) -> None:
-    """See that every mode renders: here that is all there is to do."""
+    """See that every mode renders, which is all there is to do where the cards are not."""
+    from anvil_ctl.hardware import read_cards
+
     for mode in site.config.modes:
         files = site.renderer.mode(mode)
         console.say(f"{mode} renders ({files.hash})")
-    console.say(
-        "up and switch refuse here: this machine has not got the cards. next: "
-        f"anvil-ctl render --mode {site.config.active_mode} --out DIR"
-    )
+    cards, machine = read_cards(), site.config.machine
+    if all(cards.named(role.gpu_uuid) for role in machine.roles.values() if role.gpu_uuid):
+        console.say("its cards are all in this machine")
+        console.note("next: anvil-ctl config set machine.plan_only false")
+    else:
+        console.say("up and switch refuse here: its cards are in another machine")
+        console.note(f"next: anvil-ctl render --mode {site.config.active_mode} --out DIR")
 
 
 def _say_what_is_left_out(site: Site, engine: Answering) -> None:

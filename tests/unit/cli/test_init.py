@@ -57,7 +57,7 @@ def test_the_named_site_is_planned_for_on_a_machine_without_gpus(home: Path, bar
     assert done.returncode == 0, done.stderr
     assert "site fakoli-dark: a plan for another machine" in done.stdout
     assert "agentic renders" in done.stdout
-    assert "next: anvil-ctl render --mode agentic --out DIR" in done.stdout
+    assert "next: anvil-ctl render --mode agentic --out DIR" in done.stderr
     assert "no nvidia-smi" in done.stderr
     assert REFERENCE in (home / "anvil.toml").read_text(encoding="utf-8")
     assert run("config", "get", "machine.plan_only").stdout == "true\n"
@@ -124,6 +124,18 @@ def test_a_second_run_changes_nothing_and_says_so(home: Path, bare: str) -> None
 
     assert done.stdout.count("left as it is") == 2
     assert before == {each: each.read_bytes() for each in home.iterdir()}
+
+
+def test_a_plan_that_has_arrived_where_its_cards_are_says_how_to_go_on(
+    bare: str, two_cards: str
+) -> None:
+    cards = ("--gpu", f"heavy={HEAVY}", "--gpu", f"fast={FAST}")
+    planned = run("init", "--site", "fakoli-dark", *cards, PATH=bare)
+    arrived = run("init", PATH=two_cards)
+
+    assert "its cards are in another machine" in planned.stdout
+    assert "its cards are all in this machine" in arrived.stdout
+    assert "next: anvil-ctl config set machine.plan_only false" in arrived.stderr
 
 
 def test_force_writes_it_anew_and_keeps_a_copy(home: Path, bare: str, two_cards: str) -> None:
