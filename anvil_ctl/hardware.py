@@ -87,6 +87,12 @@ class Host:
     # MiB that engines can have: of the machine that Docker runs on, under WSL2 its virtual machine.
     ram_mib: int | None = None
 
+    def __str__(self) -> str:
+        wsl = f" {'.'.join(map(str, self.wsl_version))}" if self.wsl_version else ""
+        desktop = ", Docker Desktop" if self.docker_desktop else ""
+        memory = "?" if self.ram_mib is None else self.ram_mib
+        return f"{self.platform}{wsl}, kernel {self.kernel}{desktop}, {memory} MiB of RAM"
+
 
 def read_cards() -> Cards:
     """Ask nvidia-smi for the cards. Never raises: that it fails is an answer too."""

@@ -30,6 +30,11 @@ class Home:
         configured = environ.get("ANVIL_HOME", "").strip()
         return cls(Path(configured).expanduser().absolute() if configured else default_home())
 
+    def make(self) -> None:
+        """See that the folder is there; it holds secrets, so it is its user's alone."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+
     @property
     def config(self) -> Path:
         return self.root / "anvil.toml"

@@ -12,6 +12,7 @@ from anvil_ctl.cli import console
 if TYPE_CHECKING:
     from anvil_ctl.clients.facts import Facts
     from anvil_ctl.clients.recipe import Recipe
+    from anvil_ctl.site import Site
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +25,10 @@ def connect(
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="The preset that the client asks for.")
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option("--mode", help="Whose windows: a mode, or any; else that of the live one."),
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="The router as the client sees it.")
@@ -43,7 +48,8 @@ def connect(
     from anvil_ctl.paths import Home, bundle
 
     templates = bundle() / "templates"
-    facts = local.facts(sites.load(Home.from_environ()), model, url)
+    site = sites.load(Home.from_environ())
+    facts = local.facts(site, model, url, mode, live=None if mode else _live_mode(site))
     if client is None:
         names = recipes.names(templates)
         titles = {each: recipes.read(templates, each, facts).title for each in names}
@@ -61,6 +67,14 @@ def connect(
         console.say(str(recipe))
 
 
+def _live_mode(site: Site) -> str | None:
+    """The mode that the router serves; None where it does not answer."""
+    from anvil_ctl.lifecycle.observe import router_admin
+
+    said = (router_admin(site).status() or {}).get("mode")
+    return None if said is None else str(said)
+
+
 def _record(recipe: Recipe, client: str, facts: Facts) -> object:
     """A recipe for programs; one that is nothing but variables is just those."""
     if recipe.variables and not recipe.text and not recipe.settings:
@@ -70,6 +84,7 @@ def _record(recipe: Recipe, client: str, facts: Facts) -> object:
         "url": facts.url,
         "model": facts.model,
         "context_window": facts.window,
+        "mode": facts.mode,
         **recipe.model_dump(mode="json", exclude_defaults=True),
     }
 

@@ -64,6 +64,14 @@ def note(text: str) -> None:
     _err.print(Text(text))
 
 
+def confirm(question: str) -> bool:
+    """Ask for a yes on a terminal. Without one, and at the end of input, the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    _err.print(Text(f"{question} [y/N] "), end="")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def complain(error: AnvilError) -> None:
     """What went wrong, and what to type next."""
     _err.print(Text.assemble(("error: ", "bold red"), error.message))

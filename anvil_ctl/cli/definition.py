@@ -1,4 +1,4 @@
-"""init and render: writing the definition, and what is derived from it."""
+"""render: what is derived from the definition."""
 
 from __future__ import annotations
 
@@ -11,50 +11,7 @@ from anvil_ctl.cli import console
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(init)
     app.command()(render)
-
-
-def init(
-    site: Annotated[str, typer.Option("--site", help="The site template to start from.")] = "cpu",
-    project: Annotated[
-        str, typer.Option("--project", help="Name of the Compose project.")
-    ] = "anvil",
-    port: Annotated[
-        int, typer.Option("--port", min=1024, max=65532, help="Router port; the next three too.")
-    ] = 8000,
-    engine_port: Annotated[
-        int, typer.Option("--engine-port", min=1024, max=65000, help="First port of the engines.")
-    ] = 30000,
-    volume: Annotated[
-        str, typer.Option("--volume", help="Volume of the weights.")
-    ] = "fakoli-models",
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option("--gpu", help="A card of the site: NAME=UUID[,MIB[,CAPABILITY]]. Repeatable."),
-    ] = None,
-    platform: Annotated[
-        str | None, typer.Option("--platform", help="What the site runs on: linux or wsl2.")
-    ] = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Make new tokens.")] = False,
-) -> None:
-    """Write anvil.toml and the tokens, unless they are there."""
-    from anvil_ctl import init as writing
-    from anvil_ctl.paths import Home, bundle
-    from anvil_ctl.store import read_starter
-
-    home, starter = Home.from_environ(), read_starter(bundle()).path
-    chosen = writing.Choices(
-        *(project, port, engine_port, volume),
-        writing.parse_platform(platform),
-        writing.parse_gpus(gpu or []),
-    )
-    if writing.write_definition(home, bundle() / "templates", site, starter, chosen):
-        console.say(f"wrote {home.config} (site {site})")
-    else:
-        console.say(f"{home.config} is there: left as it is")
-    if writing.write_tokens(home, renew=tokens):
-        console.say(f"wrote new tokens to {home.secrets} (mode 0600)")
 
 
 def render(

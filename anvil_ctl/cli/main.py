@@ -14,7 +14,9 @@ from anvil_ctl.cli import (
     configure,
     connect,
     definition,
+    hardware,
     images,
+    init,
     inspect,
     modes,
     quickstart,
@@ -49,6 +51,8 @@ def _root(
 
 _VERBS = (
     quickstart,
+    hardware,
+    init,
     definition,
     configure,
     images,

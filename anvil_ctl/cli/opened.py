@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from anvil_ctl.docker import Docker
+    from anvil_ctl.errors import AnvilError
     from anvil_ctl.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A Docker engine that answers, with what `docker info` says; or why there is none."""
+
+    docker: Docker | None
+    info: Mapping[str, object] | None
+    problem: AnvilError | None = None
 
 
 def installation() -> tuple[Site, Docker]:
@@ -16,3 +28,15 @@ def installation() -> tuple[Site, Docker]:
     from anvil_ctl.paths import Home
 
     return site.load(Home.from_environ()), Docker()
+
+
+def answering() -> Answering:
+    """The engine, for verbs that can do without one."""
+    from anvil_ctl.docker import Docker
+    from anvil_ctl.errors import AnvilError
+
+    try:
+        docker = Docker()
+        return Answering(docker, docker.info())
+    except AnvilError as error:
+        return Answering(None, None, error)

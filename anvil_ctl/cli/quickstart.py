@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from anvil_ctl.cli import console, definition, images, modes, weights
-from anvil_ctl.cli.opened import installation
+from anvil_ctl.cli import console, images, init, modes, weights
+from anvil_ctl.cli.opened import answering, installation
 
 QUESTION = "What is the capital of France? Answer in one sentence."
 
@@ -21,14 +21,18 @@ def register(app: typer.Typer) -> None:
 def quickstart() -> None:
     """Bring everything in, start the agentic mode and ask it one question.
 
-    Where another mode is live, it stays, and is the one that is asked.
+    Where there is no definition yet, it is one for the processor: its model is at hand. Where
+    another mode is live, it stays, and is the one that is asked.
     """
+    from anvil_ctl.init import Asked, Choices
     from anvil_ctl.lifecycle.observe import snapshot
+    from anvil_ctl.lifecycle.transition import refuse_plan_only
     from anvil_ctl.paths import Home
     from anvil_ctl.question import ask
 
     if not (home := Home.from_environ()).config.exists() or not home.secrets.exists():
-        definition.init()
+        init.write(home, answering(), Asked(site="cpu"), Choices())
+    refuse_plan_only(installation()[0].config.machine)
     images.build()
     weights.pull("starter")
     site, docker = installation()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anvil_ctl import backup
-from anvil_ctl.clients.facts import Facts, chosen, windows
+from anvil_ctl.clients.facts import Facts, chosen, mode_of, told, windows
 from anvil_ctl.clients.recipe import Settings
 from anvil_ctl.clients.settings import merged
 from anvil_ctl.config.sources import read_file
@@ -25,15 +25,29 @@ class Written:
     copy: Path | None = None
 
 
-def facts(site: Site, model: str | None, url: str | None) -> Facts:
-    """What clients are told of an installation; UsageError if `model` is no preset."""
-    presets = windows(site.config)
+def facts(
+    site: Site,
+    model: str | None,
+    url: str | None,
+    mode: str | None = None,
+    live: str | None = None,
+) -> Facts:
+    """What clients are told of an installation, with the windows of the live mode or of another.
+
+    `mode` is the one asked for, `live` what the router says. UsageError if `model` is no preset, or
+    `mode` neither a mode nor `any`.
+    """
+    of = mode_of(mode, live)
+    presets = windows(site.config, of)
+    preset = chosen(presets, model)
     return Facts(
         url=(url or site.url(site.config.machine.router_port)).rstrip("/"),
-        model=chosen(presets, model),
+        model=preset,
         presets=presets,
         token=site.router_token(),
         token_command=_token_command(site),
+        told=told(site.config, preset, of, live=of == live),
+        mode=of,
     )
 
 

@@ -18,6 +18,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         found.run(
             "init",
+            *("--site", "cpu"),
             *("--project", found.project),
             *("--port", str(found.port)),
             *("--engine-port", str(found.engine_port)),

@@ -17,11 +17,16 @@ FAST = "GPU-00000000-0000-4000-8000-00000000000b"
 DARK = ["--site", "fakoli-dark", "--gpu", f"heavy={HEAVY}", "--gpu", f"fast={FAST}"]
 SITES = {
     "cpu": ["--site", "cpu"],
+    "fakoli-dark": ["--site", "fakoli-dark", "--yes"],
     "fakoli-dark-wsl2": [*DARK, "--platform", "wsl2"],
     "fakoli-dark-linux": [*DARK, "--platform", "linux"],
     "single-gpu": [
         *("--site", "single-gpu", "--platform", "linux"),
         *("--gpu", f"gpu={HEAVY},32607,12.0"),
+    ],
+    "two-gpus": [
+        *("--site", "two-gpus", "--platform", "linux"),
+        *("--gpu", f"heavy={HEAVY},49140,8.9", "--gpu", f"fast={FAST},24564,8.9"),
     ],
 }
 
@@ -31,7 +36,8 @@ def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     found = Stack(tmp_path_factory.mktemp("render") / "home", "anvil", 8000, 30000)
     found.run("init", *SITES[request.param])
     found.run("render", "--check")
-    found.run("render", "--out", str(found.home / "out"))
+    for mode in ("agentic", "flexibility"):
+        found.run("render", "--mode", mode, "--out", str(found.home / "out"))
     return found
 
 

@@ -101,6 +101,13 @@ def test_presets_are_the_models(agentic: Stack, openai_client: openai.OpenAI) ->
     assert {"chat", "long-context"} <= {model.id for model in openai_client.models.list()}
 
 
+def test_clients_are_told_the_windows_of_the_live_mode(agentic: Stack) -> None:
+    live, any_mode = (agentic.json("connect", "aider", *more) for more in ((), ("--mode", "any")))
+
+    assert (live["mode"], live["context_window"]) == ("agentic", 8192)
+    assert (any_mode["mode"], any_mode["context_window"]) == (None, 2048)
+
+
 def test_status_names_the_mode_and_each_tier(agentic: Stack) -> None:
     found = agentic.json("status")
 

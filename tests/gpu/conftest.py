@@ -13,6 +13,7 @@ from anvil_ctl import images, site
 from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.events import silent
+from anvil_ctl.hardware import Card
 from anvil_ctl.history import History
 from anvil_ctl.paths import PACKAGE, Home, bundle
 from tests.e2e.stack import Stack, new_stack
@@ -20,6 +21,11 @@ from tests.gpu.machine import Machine, MachineError, machine
 
 HEAVY = "GPU-5f4c763a-0000-4000-8000-00000000000a"
 FAST = "GPU-5f4c763a-0000-4000-8000-00000000000b"
+# The smaller one is first, and has the desktop.
+CARDS = (
+    Card(0, FAST, "NVIDIA GeForce RTX 5090", 32607, 1900, "12.0", display=True, driver="580.95"),
+    Card(1, HEAVY, "NVIDIA RTX PRO 6000", 97887, 4, "12.0", display=False, driver="580.95"),
+)
 DOUBLE = Path(__file__).with_name("double.py")
 # What the program imports, laid where Python finds it under the same name.
 ENGINE = Path(__file__).parents[1] / "double"
@@ -41,14 +47,12 @@ def two_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGpus]:
     """The site is initialised, its images and weights are there, and nothing runs yet."""
     folder = tmp_path_factory.mktemp("two-gpus")
     try:
-        with machine([HEAVY, FAST]) as found:
+        with machine(CARDS) as found:
             control = _control_images(folder)
             found.load([images.BASE, *control.values()])
             stack = replace(new_stack(folder), enter=found.enter, extra=found.environ)
             stack.run(
                 "init",
-                *("--site", "fakoli-dark", "--platform", "linux"),
-                *("--gpu", f"heavy={HEAVY}", "--gpu", f"fast={FAST}"),
                 *("--project", stack.project),
                 *("--port", str(stack.port)),
                 *("--engine-port", str(stack.engine_port)),

@@ -9,6 +9,7 @@ registry, and ends with its last byte when this process does, however that ends.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from anvil_ctl.hardware import Card
 
 _START_S = 30
 _STOP_S = 30
@@ -33,6 +36,20 @@ do
         *) echo "nvidia-container-cli: device error: $wanted: unknown device" >&2; exit 1 ;;
     esac
 done
+"""
+
+# Like NVIDIA's, it answers a query for the fields it is asked for, in their order.
+_SMI = """#!{python} -I
+import json, sys
+cards, asked = json.loads({cards!r}), dict(each.partition("=")[::2] for each in sys.argv[1:])
+if asked.get("--format") != "csv,noheader,nounits" or "--query-gpu" not in asked:
+    sys.exit("Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.")
+for card in cards:
+    for field in (fields := asked["--query-gpu"].split(",")):
+        if field not in card:
+            print(f'Field "{{field}}" is not a valid field to query.')
+            sys.exit(2)
+    print(", ".join(card[field] for field in fields))
 """
 
 # Where this process may not raise limits, its engine may not either, and a container that asks for
@@ -61,14 +78,15 @@ class MachineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A running one. `pid` is in its namespaces; `socket` is its engine's."""
+    """A running one. `pid` is in its namespaces; `folder` has its engine's socket, its programs."""
 
     pid: int
-    socket: Path
+    folder: Path
 
     @property
     def environ(self) -> Mapping[str, str]:
-        return {"DOCKER_HOST": f"unix://{self.socket}"}
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return {"DOCKER_HOST": f"unix://{self.folder / 'socket'}", "PATH": path}
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -107,8 +125,8 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(uuids: Sequence[str]) -> Iterator[Machine]:
-    """A machine with these GPUs, for as long as the block runs; MachineError where it cannot be."""
+def machine(cards: Sequence[Card]) -> Iterator[Machine]:
+    """A machine with these cards, for as long as the block runs; MachineError where it cannot be."""
     if os.geteuid() != 0:
         raise MachineError("a second Docker engine needs root")
     # A socket's path may have 107 bytes: pytest's folders are too deep for it.
@@ -116,7 +134,7 @@ def machine(uuids: Sequence[str]) -> Iterator[Machine]:
     try:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                _command(folder, uuids),
+                _command(folder, cards),
                 env={**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -134,10 +152,13 @@ def machine(uuids: Sequence[str]) -> Iterator[Machine]:
         shutil.rmtree(folder)
 
 
-def _command(folder: Path, uuids: Sequence[str]) -> list[str]:
+def _command(folder: Path, cards: Sequence[Card]) -> list[str]:
     (folder / "bin").mkdir()
-    hook = _HOOK.replace("{uuids}", " ".join(uuids))
+    hook = _HOOK.replace("{uuids}", " ".join(each.uuid for each in cards))
     _write_program(folder / "bin" / "nvidia-container-runtime-hook", hook)
+    said = json.dumps([_fields(each) for each in cards])
+    smi = _SMI.format(python=sys.executable, cards=said)
+    _write_program(folder / "bin" / "nvidia-smi", smi)
     if not _may_raise_limits():
         limits, runc = folder / "limits.py", shutil.which("runc")
         limits.write_text(_LIMITS, encoding="utf-8")
@@ -152,12 +173,26 @@ def _command(folder: Path, uuids: Sequence[str]) -> list[str]:
         "pidfile": folder / "pid",
         "host": f"unix://{folder / 'socket'}",
     }
-    said = [f"--{name}={value}" for name, value in engine.items()]
+    options = [f"--{name}={value}" for name, value in engine.items()]
     return [
         *("setpriv", "--pdeathsig", "KILL"),
         *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *said),
+        *("sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *options),
     ]
+
+
+def _fields(card: Card) -> Mapping[str, str]:
+    """A card as nvidia-smi names and prints what it has."""
+    return {
+        "index": str(card.index),
+        "uuid": card.uuid,
+        "name": card.name,
+        "memory.total": str(card.memory_mib),
+        "memory.used": str(card.used_mib),
+        "compute_cap": str(card.compute_capability),
+        "display_active": "Enabled" if card.display else "Disabled",
+        "driver_version": card.driver,
+    }
 
 
 def _write_program(path: Path, text: str) -> None:
@@ -172,7 +207,7 @@ def _may_raise_limits() -> bool:
 
 
 def _started(process: subprocess.Popen[bytes], folder: Path) -> Machine:
-    found = Machine(process.pid, folder / "socket")
+    found = Machine(process.pid, folder)
     deadline = time.monotonic() + _START_S
     while True:
         with contextlib.suppress(AssertionError):

@@ -17,6 +17,19 @@ ABSENT = HEAVY[:-1] + "f"
 CARDS = {"heavy": HEAVY, "fast": FAST}
 
 
+def test_init_found_the_cards_and_gave_each_its_role(two_gpus: TwoGpus) -> None:
+    """By memory, not by index; with more kept free where the desktop is."""
+    machine = two_gpus.definition.config.machine
+    roles = {name: (role.gpu_uuid, role.memory_mib) for name, role in machine.roles.items()}
+    seen = two_gpus.stack.json("hardware")
+
+    assert roles == {"heavy": (HEAVY, 97887), "fast": (FAST, 32607)}
+    assert [role.reserve_mib for role in machine.roles.values()] == [2048, 4608]
+    assert not machine.plan_only
+    assert (seen["site"]["name"], seen["host"]["ram_mib"]) == ("fakoli-dark", machine.ram_mib)
+    assert "left as it is" in two_gpus.stack.run("init").stdout
+
+
 def test_images_are_complete_without_a_registry(two_gpus: TwoGpus) -> None:
     done = two_gpus.stack.run("images", "build")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from anvil_ctl import config, engines, rulebook
 from anvil_ctl.config import Config
 from anvil_ctl.config.model import Platform
-from anvil_ctl.init import Choices, Gpu, write_definition
-from anvil_ctl.paths import Home, bundle
+from anvil_ctl.init import Choices, Gpu, Proposal, read_sites, render_site
+from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer
 from anvil_ctl.site import templates
 
@@ -25,26 +25,34 @@ HEAVY = "GPU-00000000-0000-4000-8000-00000000000a"
 FAST = "GPU-00000000-0000-4000-8000-00000000000b"
 
 
-def site_text(site: str, chosen: Choices) -> str:
-    """The definition that `init` writes for a site."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder) / "home")
-        write_definition(home, bundle() / "templates", site, "gguf/starter.gguf", chosen)
-        return home.config.read_text(encoding="utf-8")
+def site_text(site: str, gpus: Mapping[str, Gpu], platform: Platform = "linux") -> str:
+    """The definition that `init` writes for a site on a machine with these cards."""
+    found = read_sites(bundle() / "templates")[site]
+    proposed = Proposal(found, "", gpus, platform, None, plan_only=False)
+    return render_site(proposed, Choices(), "gguf/starter.gguf")
 
 
 def cpu_text() -> str:
-    return site_text("cpu", Choices())
+    return site_text("cpu", {})
+
+
+def two_cards() -> dict[str, Gpu]:
+    """Those of the reference machine, under other names."""
+    return {"heavy": Gpu(HEAVY, 97887, "12.0", False), "fast": Gpu(FAST, 32607, "12.0", True)}
 
 
 def fakoli_dark_text(platform: Platform = "wsl2") -> str:
-    gpus = {"heavy": Gpu(HEAVY), "fast": Gpu(FAST)}
-    return site_text("fakoli-dark", Choices(platform=platform, gpus=gpus))
+    return site_text("fakoli-dark", two_cards(), platform)
 
 
 def single_gpu_text() -> str:
-    gpus = {"gpu": Gpu(HEAVY, 32607, "12.0")}
-    return site_text("single-gpu", Choices(platform="linux", gpus=gpus))
+    return site_text("single-gpu", {"gpu": Gpu(HEAVY, 32607, "12.0")})
+
+
+def two_gpus_text() -> str:
+    return site_text(
+        "two-gpus", {"heavy": Gpu(HEAVY, 49140, "8.9"), "fast": Gpu(FAST, 24564, "8.9")}
+    )
 
 
 def texts() -> dict[str, str]:
@@ -54,6 +62,7 @@ def texts() -> dict[str, str]:
         "fakoli-dark-wsl2": fakoli_dark_text("wsl2"),
         "fakoli-dark-linux": fakoli_dark_text("linux"),
         "single-gpu": single_gpu_text(),
+        "two-gpus": two_gpus_text(),
     }
 
 

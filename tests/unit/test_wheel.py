@@ -51,7 +51,7 @@ def run(installed: Path, folder: Path, *arguments: str) -> str:
 
 
 def test_the_wheel_carries_its_data_and_renders_from_it(installed: Path, tmp_path: Path) -> None:
-    run(installed, tmp_path, "-m", "anvil_ctl", "init")
+    run(installed, tmp_path, "-m", "anvil_ctl", "init", "--site", "cpu")
 
     bundle, project, catalog = run(installed, tmp_path, "-c", RENDER).splitlines()
 

@@ -27,7 +27,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def home() -> Path:
-    assert run("init").returncode == 0
+    assert run("init", "--site", "cpu").returncode == 0
     return Path(os.environ["ANVIL_HOME"])
 
 

@@ -6,6 +6,9 @@ import json
 import os
 import shlex
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from tests.unit.cli.test_configure import run
 
 @pytest.fixture
 def home() -> Path:
-    assert run("init").returncode == 0
+    assert run("init", "--site", "cpu").returncode == 0
     return Path(os.environ["HOME"])
 
 
@@ -71,6 +74,49 @@ def test_a_recipe_for_programs_has_the_address_the_model_and_the_window(home: Pa
     assert said["settings"]["file"] == "~/.aider.model.metadata.json"
 
 
+@pytest.fixture
+def live(home: Path) -> Iterator[None]:
+    """A router that says that it serves the mode agentic."""
+
+    class Admin(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"].startswith("Bearer ")
+            body = (
+                b'{"mode": "agentic"}' if (self.path, known) == ("/admin/status", True) else b"{}"
+            )
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Admin) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        run("config", "set", "machine.router_admin_port", str(server.server_port))
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("live")
+def test_the_windows_are_those_of_the_live_mode() -> None:
+    said = json.loads(run("connect", "aider", "--json").stdout)
+
+    assert (said["mode"], said["context_window"]) == ("agentic", 8192)
+    assert "mode agentic, which is live; in flexibility it is 2048" in said["text"]
+
+
+@pytest.mark.usefixtures("live")
+@pytest.mark.parametrize(
+    ("asked", "mode", "window"),
+    [("any", None, 2048), ("flexibility", "flexibility", 2048), ("agentic", "agentic", 8192)],
+)
+def test_other_windows_can_be_asked_for(asked: str, mode: str | None, window: int) -> None:
+    said = json.loads(run("connect", "aider", "--mode", asked, "--json").stdout)
+
+    assert (said["mode"], said["context_window"]) == (mode, window)
+
+
 def test_without_a_client_the_clients_are_listed(home: Path) -> None:
     assert "claude-code  Claude Code" in run("connect").stdout
     assert "codex" in json.loads(run("connect", "--json").stdout)
@@ -81,6 +127,7 @@ def test_without_a_client_the_clients_are_listed(home: Path) -> None:
     [
         (("openai", "--write"), "openai has no settings file that this program writes"),
         (("codx",), "did you mean 'codex'"),
+        (("openai", "--mode", "fast"), "--mode: 'fast' is not a mode; modes: agentic, flexibility"),
         (("openai", "--model", "chap"), "--model: 'chap' is not a preset; did you mean 'chat'"),
     ],
 )
