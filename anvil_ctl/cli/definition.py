@@ -81,6 +81,8 @@ def render(
     found = site.load(Home.from_environ())
     for each in [known(mode, "--mode")] if mode else list(found.config.modes):
         files = found.renderer.mode(each)
+        for added in found.renderer.additions(each):
+            console.note(f"added: {added}")
         for verdict in found.renderer.verdicts(each):
             console.note(f"warning: {verdict}")
         paths = rendered.beside(out, files) if out else rendered.installed(found, files)

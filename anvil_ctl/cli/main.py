@@ -11,6 +11,7 @@ import typer
 from anvil_ctl import __version__
 from anvil_ctl.cli import (
     ask,
+    commands,
     configure,
     connect,
     definition,
@@ -50,6 +51,7 @@ def _root(
 _VERBS = (
     quickstart,
     definition,
+    commands,
     configure,
     images,
     weights,

@@ -16,6 +16,11 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# What the tokens of the common services look like, wherever one stands.
+_TOKEN = re.compile(
+    r"\b(hf_[A-Za-z0-9]{16}|sk-[\w-]{16}|gh[opsu]_\w{16}|github_pat_\w{16}|glpat-[\w-]{16}|"
+    r"nvapi-[\w-]{16}|xox[abps]-\w{8}|AKIA[A-Z0-9]{16}|eyJ[\w-]{16}|Bearer \S{8})"
+)
 _SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|API_KEY|CREDENTIAL")
 # The renderer sets these from the role: a second value would undo the pin.
 PINS = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"})
@@ -191,6 +196,20 @@ class Tier(Table):
                 raise ValueError(f"env.{name} follows from the role's gpu_uuid: take it out")
             if _SECRET.search(name):
                 raise ValueError(f"env.{name} looks like a secret: those belong in .env alone")
+        return self
+
+    @model_validator(mode="after")
+    def _no_value_is_a_token(self) -> Self:
+        """What is found is not repeated in the error."""
+        named = {f"env.{name}": value for name, value in self.env.items()}
+        named |= {f"extra_args, number {n}": each for n, each in enumerate(self.extra_args, 1)}
+        named |= {"extra_body": str(self.extra_body)}
+        named |= {"extra_body_defaults": str(self.extra_body_defaults)}
+        for where, value in named.items():
+            if _TOKEN.search(value):
+                raise ValueError(
+                    f"{where} holds what looks like a token: those belong in .env alone"
+                )
         return self
 
     @model_validator(mode="after")
