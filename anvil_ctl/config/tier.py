@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -97,6 +98,9 @@ class Status(Table):
 
     state: Literal["verified", "experimental", "blocked"]
     reason: str = ""
+    # Where that can be read, and the day on which to look again.
+    issue: str | None = None
+    review_by: date | None = None
 
     @model_validator(mode="after")
     def _doubt_has_a_reason(self) -> Self:
@@ -159,6 +163,16 @@ class Tier(Table):
         """The first start of an image with a model compiles kernels; later ones find them."""
         return max(self.start_timeout_s, self.first_start_timeout_s or 0)
 
+    def overdue(self, today: date) -> str | None:
+        """What to say of a status that was to be looked at again before today."""
+        if self.status is None or self.status.review_by is None or self.status.review_by >= today:
+            return None
+        about = "; ".join(filter(None, (self.status.reason, self.status.issue)))
+        return (
+            f"tier {self.id}: {self.status.state!r} was to be looked at again by "
+            f"{self.status.review_by}: {about or 'no reason given'}"
+        )
+
     @model_validator(mode="after")
     def _a_repository_is_pinned(self) -> Self:
         repository = _REPOSITORY.fullmatch(self.model) is not None
@@ -215,5 +229,6 @@ class Tier(Table):
     @model_validator(mode="after")
     def _what_is_blocked_does_not_run(self) -> Self:
         if self.enabled and self.status and self.status.state == "blocked":
-            raise ValueError(f"blocked ({self.status.reason}): set enabled = false")
+            about = "; ".join(filter(None, (self.status.reason, self.status.issue)))
+            raise ValueError(f"blocked ({about}): set enabled = false")
         return self
