@@ -55,12 +55,19 @@ class Claim:
         return self.known if self.budget is None else self.budget
 
     @property
+    def exact(self) -> bool:
+        """Whether every part is declared."""
+        return None not in self.parts
+
+    @property
     def pool_tokens(self) -> int | None:
-        """Tokens that the KV cache has room for in the budget; None while a part is unknown."""
-        fixed = (self.weights, self.graphs, self.draft)
-        if self.budget is None or not self.kv_bytes_per_token or None in fixed:
+        """Tokens that the KV cache has room for in the budget, at most; None where not known.
+
+        Of graphs and drafter what is not declared is left out, and `exact` says so.
+        """
+        if self.budget is None or not self.kv_bytes_per_token or self.weights is None:
             return None
-        room = self.budget - sum(part or 0 for part in fixed)
+        room = self.budget - self.weights - (self.graphs or 0) - (self.draft or 0)
         return max(room, 0) * MIB // self.kv_bytes_per_token
 
 
@@ -199,7 +206,8 @@ class Ledger:
 
 def _row(claim: Claim) -> tuple[str, ...]:
     shown = ["?" if each is None else str(each) for each in (claim.budget, *claim.parts)]
-    tokens = "?" if claim.pool_tokens is None else f"{claim.pool_tokens} tokens"
+    least = "" if claim.exact else "at most "
+    tokens = "?" if claim.pool_tokens is None else f"{least}{claim.pool_tokens} tokens"
     return (claim.tier, *shown, str(claim.known), tokens)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import tomlkit
@@ -16,7 +16,7 @@ from anvil_ctl.errors import ConfigError
 from anvil_ctl.imagelock import pinned
 from anvil_ctl.rulebook import Rulebook
 from anvil_ctl.rules import Start, Verdict, judge
-from anvil_ctl.service import LABEL, Cache, Service, build, container_name
+from anvil_ctl.service import LABEL, Cache, Service, build, command_of, container_name
 from anvil_ctl.templating import digest, environment
 
 ROOM = "lower that tier's vram_mib, memory_fraction, window or slots, or the role's reserve_mib"
@@ -43,6 +43,20 @@ class ControlFiles:
     env: str
     guard_list: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a tier's engine is told, and which of its flags the pinned version does not know."""
+
+    engine: str
+    version: str
+    mode: Mode
+    tier: str
+    enabled: bool
+    argv: tuple[str, ...]
+    flags: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +110,42 @@ class Renderer:
         tiers = [(tier, self._engine(tier)[0]) for tier in self._tiers(mode)]
         return ledger(self.config.machine, tiers)
 
-    def verdicts(self, mode: Mode) -> list[Verdict]:
-        """What the rules say of the mode's tiers; ConfigError where one cannot be rendered."""
-        found: list[Verdict] = []
-        for tier in self._tiers(mode):
-            engine, service = self._engine(tier)[0], self.service(mode, tier)
-            start = Start(service.image, service.command, service.environment)
-            found += judge(self.config, mode, tier, engine, start, book=self.rulebook)
+    def commands(self, mode: Mode) -> list[Command]:
+        """The command of each tier of the mode, of those that are off too; nothing is refused."""
+        found = []
+        for tier in self.config.modes[mode].tiers:
+            engine, image = self._engine(tier)
+            argv = command_of(self.config, tier, engine)
+            unknown = engine.unknown_flags(argv)
+            argv = argv if unknown else self.service(mode, tier).command
+            found.append(
+                Command(
+                    engine=tier.engine,
+                    version=engine.file.version,
+                    mode=mode,
+                    tier=tier.id,
+                    enabled=tier.enabled,
+                    argv=(*image.entrypoint, *argv),
+                    flags=tuple(part.split("=", 1)[0] for part in argv if part.startswith("--")),
+                    unknown=tuple(unknown),
+                )
+            )
         return found
+
+    def verdicts(self, mode: Mode) -> list[Verdict]:
+        """What the rules refuse or warn of; ConfigError where a tier cannot be rendered."""
+        said = [self._judged(mode, tier, self.service(mode, tier)) for tier in self._tiers(mode)]
+        return [each for found in said for each in found if each.kind != "add"]
+
+    def additions(self, mode: Mode) -> list[Verdict]:
+        """What the rules give the mode's engines that the definition does not."""
+        said = [self._judged(mode, tier, self._plain(mode, tier)) for tier in self._tiers(mode)]
+        return [each for found in said for each in found if each.kind == "add"]
+
+    def _judged(self, mode: Mode, tier: Tier, service: Service) -> list[Verdict]:
+        start = Start(service.image, service.command, service.environment)
+        engine = self.engines[tier.engine]
+        return judge(self.config, mode, tier, engine, start, book=self.rulebook)
 
     def _refuse_what_rules_deny(self, mode: Mode) -> None:
         denied = [each for each in self.verdicts(mode) if each.kind == "deny"]
@@ -206,8 +248,14 @@ class Renderer:
 
     def service(self, mode: Mode, tier: Tier) -> Service:
         """A tier as Compose runs it, enabled or not; ConfigError where its engine cannot."""
+        plain = self._plain(mode, tier)
+        added = [each for each in self._judged(mode, tier, plain) if each.kind == "add"]
+        return self._plain(mode, tier, added) if added else plain
+
+    def _plain(self, mode: Mode, tier: Tier, added: Sequence[Verdict] = ()) -> Service:
         engine, image = self._engine(tier)
-        return build(self.config, mode, tier, engine, image, tag=self.image(tier))
+        tag = self.image(tier)
+        return build(self.config, mode, tier, engine, image, tag=tag, added=added)
 
     def _router(self, mode: Mode) -> str:
         definition, tiers = self.config.modes[mode], self._tiers(mode)

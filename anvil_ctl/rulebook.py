@@ -71,12 +71,15 @@ class Condition(BaseModel):
 
 
 class Rule(BaseModel):
-    """All conditions met: the verdict. `{fact}` in message and remedy becomes the fact's value."""
+    """All conditions met: the verdict. `{fact}` in message and remedy becomes the fact's value.
+
+    An `add` rule gives the engine arguments or variables that its conditions found to be missing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^([A-Z]\d{2}[a-z]?|[a-z0-9]+-\d+)$")
-    verdict: Literal["deny", "warn"]
+    verdict: Literal["deny", "warn", "add"]
     when: list[Condition] = Field(min_length=1)
     message: str = Field(min_length=1)
     why: str = Field(min_length=1)
@@ -85,6 +88,15 @@ class Rule(BaseModel):
     # Of the engine that it is about: * or bounds such as >=0.25.1,<0.34.
     versions: Annotated[str, AfterValidator(_bounds)] = "*"
     review_by: date
+    arguments: list[str] = []
+    environment: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _it_adds_if_it_says_so(self) -> Self:
+        if (self.verdict == "add") != bool(self.arguments or self.environment):
+            msg = 'arguments and environment go with verdict = "add", and one of them is needed'
+            raise ValueError(msg)
+        return self
 
     def covers(self, version: str) -> bool:
         """Whether an engine's version is in the range; numbers are compared, part by part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from anvil_ctl.config.model import Config, Mode
@@ -17,14 +17,16 @@ Facts = Mapping[str, Scalar]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule says of a tier: `deny` refuses, `warn` does not."""
+    """What a rule says of a tier: `deny` refuses, `warn` does not, `add` gives what is missing."""
 
     rule: str
-    kind: Literal["deny", "warn"]
+    kind: Literal["deny", "warn", "add"]
     tier: str
     message: str
     remedy: str
     source: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"tier {self.tier}: {self.message} [rule {self.rule}]"
@@ -153,5 +155,12 @@ def _verdict(rule: Rule, tier: Tier, found: Facts) -> Verdict:
         return re.sub(r"\{([\w.-]+)\}", lambda name: str(found.get(name[1], "nothing")), text)
 
     return Verdict(
-        rule.id, rule.verdict, tier.id, filled(rule.message), filled(rule.remedy), rule.source
+        rule.id,
+        rule.verdict,
+        tier.id,
+        filled(rule.message),
+        filled(rule.remedy),
+        rule.source,
+        tuple(rule.arguments),
+        rule.environment,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from jinja2 import TemplateError
@@ -12,6 +13,7 @@ from anvil_ctl.config.model import Config, Mode, Role
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.rules import Verdict
 from anvil_ctl.templating import digest, environment
 
 LABEL = "dev.anvil"
@@ -59,12 +61,22 @@ def container_name(config: Config, mode: Mode, tier: Tier) -> str:
 
 
 def build(
-    config: Config, mode: Mode, tier: Tier, engine: Engine, image: EngineImage, *, tag: str
+    config: Config,
+    mode: Mode,
+    tier: Tier,
+    engine: Engine,
+    image: EngineImage,
+    *,
+    tag: str,
+    added: Sequence[Verdict] = (),
 ) -> Service:
-    """The service of a tier; ConfigError for a flag that the pinned engine does not know."""
+    """The service of a tier, with what rules add to it.
+
+    ConfigError for a flag that the pinned engine does not know.
+    """
     role = config.machine.roles[tier.role]
-    values = _Values(config, tier, role)
-    command = [*values.groups(engine.file.args), *tier.extra_args]
+    more = [argument for each in added for argument in each.arguments]
+    command = [*command_of(config, tier, engine), *more]
     unknown = engine.unknown_flags(command)
     if unknown:
         raise ConfigError(
@@ -82,7 +94,12 @@ def build(
         image=tag,
         entrypoint=list(image.entrypoint),
         command=command,
-        environment={**values.mapping(image.environment), **tier.env, **pins(role)},
+        environment={
+            **_Values(config, tier, role).mapping(image.environment),
+            **tier.env,
+            **{name: value for each in added for name, value in each.environment.items()},
+            **pins(role),
+        },
         user=engine.file.user,
         # Loopback only: for the operator's probes. Clients go through the router.
         publish=f"127.0.0.1:{tier.port}:{engine.file.port}",
@@ -101,6 +118,12 @@ def build(
     )
     labels[f"{LABEL}.config-hash"] = digest(json.dumps(asdict(service), sort_keys=True))
     return service
+
+
+def command_of(config: Config, tier: Tier, engine: Engine) -> list[str]:
+    """What the engine is told for a tier, whether its version knows all of it or not."""
+    values = _Values(config, tier, config.machine.roles[tier.role])
+    return [*values.groups(engine.file.args), *tier.extra_args]
 
 
 def pins(role: Role) -> dict[str, str]:

@@ -75,6 +75,11 @@ class Site:
         ours = {name: self.renderer.images[name] for name in CONTROL_IMAGES}
         return ours | {f"{tier.engine}-{tier.image}": self.renderer.image(tier) for tier in tiers}
 
+    def images_of(self, mode: Mode) -> list[str]:
+        """The references that one mode and the control project run, each once."""
+        tiers = [self.renderer.image(tier) for tier in self.config.modes[mode].enabled]
+        return sorted({*tiers, *(self.renderer.images[name] for name in CONTROL_IMAGES)})
+
     def all_images(self) -> dict[str, str]:
         """The images of the control project and of every engine: short name -> reference."""
         found = {name: self.renderer.images[name] for name in CONTROL_IMAGES}

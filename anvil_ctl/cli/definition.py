@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,11 @@ def render(
     found = site.load(Home.from_environ())
     for each in [known(mode, "--mode")] if mode else list(found.config.modes):
         files = found.renderer.mode(each)
+        for tier in found.config.modes[each].tiers:
+            if overdue := tier.overdue(date.today()):
+                console.note(f"warning: {overdue}")
+        for added in found.renderer.additions(each):
+            console.note(f"added: {added}")
         for verdict in found.renderer.verdicts(each):
             console.note(f"warning: {verdict}")
         paths = rendered.beside(out, files) if out else rendered.installed(found, files)

@@ -23,8 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: AsJson = False) -> None:
     """The live mode and each tier."""
+    import os
     from dataclasses import asdict
 
+    from anvil_ctl.config import modes
     from anvil_ctl.lifecycle import engines
     from anvil_ctl.lifecycle.engines import Endpoint
     from anvil_ctl.lifecycle.observe import snapshot
@@ -36,11 +38,14 @@ def status(as_json: AsJson = False) -> None:
         endpoint = Endpoint(tier.id, site.url(tier.port), tier.served_name, tier.dialect)
         return engines.answering(endpoint, site.renderer.engines[tier.engine].file.health_path)
 
-    found = read(site, snapshot(site, docker), answering)
+    requested = modes.resolve(None, os.environ, site.config)
+    found = read(site, snapshot(site, docker), answering, requested)
     if as_json:
         console.say_json(asdict(found) | {"healthy": found.healthy})
         return
     console.say(f"mode: {found.mode or 'none live'}" + ("  (requests held)" if found.held else ""))
+    if found.mode and found.mode != requested:
+        console.say(f"asked for where no mode is named: {requested}")
     console.say("control: " + ", ".join(f"{name} {state}" for name, state in found.control.items()))
     console.say_table(
         ("tier", "engine", "model", "state", "role shared", "resident"),

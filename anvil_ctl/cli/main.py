@@ -11,6 +11,7 @@ import typer
 from anvil_ctl import __version__
 from anvil_ctl.cli import (
     ask,
+    commands,
     configure,
     connect,
     definition,
@@ -54,6 +55,7 @@ _VERBS = (
     hardware,
     init,
     definition,
+    commands,
     configure,
     images,
     weights,

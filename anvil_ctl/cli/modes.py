@@ -21,6 +21,9 @@ ForceDrain = Annotated[
     bool, typer.Option("--force-drain", help="Cut answers that still run after that time.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")]
+Expected = Annotated[
+    str | None, typer.Option("--plan", help="Only if the plan still has this hash.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -37,13 +40,14 @@ def up(
     drain_timeout: DrainTimeout = 30,
     force_drain: ForceDrain = False,
     dry_run: DryRun = False,
+    expected: Expected = None,
 ) -> None:
     """Start a mode, or bring it back to its definition. A no-op where all is as defined."""
     transition, target = _prepare(mode, drain_timeout, force_drain)
     if dry_run:
-        _show_plan(transition, target, as_json=False)
+        console.say(str(transition.preview("up", target)))
     else:
-        _carry_out(transition, "up", target)
+        _carry_out(transition, "up", target, expected)
 
 
 def switch(
@@ -51,13 +55,14 @@ def switch(
     drain_timeout: DrainTimeout = 30,
     force_drain: ForceDrain = False,
     dry_run: DryRun = False,
+    expected: Expected = None,
 ) -> None:
     """Change the live mode; requests wait meanwhile, and a failure restores the old one."""
     transition, target = _prepare(mode, drain_timeout, force_drain)
     if dry_run:
-        _show_plan(transition, target, as_json=False)
+        console.say(str(transition.preview("switch", target)))
     else:
-        _carry_out(transition, "switch", target)
+        _carry_out(transition, "switch", target, expected)
 
 
 def recover() -> None:
@@ -70,33 +75,47 @@ def recover() -> None:
     if found is None:
         console.say("no command was cut off: nothing to recover")
     elif found.target == "down":
-        _stop(transition)
+        _stop(transition, None)
     else:
         target = known(found.target, "the journal")
-        _carry_out(transition, "recover", target)
+        _carry_out(transition, "recover", target, None)
 
 
 def plan(
-    verb: Annotated[str, typer.Argument(help="switch")],
-    mode: Annotated[str, typer.Argument(help="agentic or flexibility.")],
+    verb: Annotated[str, typer.Argument(help="up, switch or down")],
+    mode: Annotated[
+        str | None, typer.Argument(help="For switch, and for up where it is not the usual one.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a verb would do now, and why."""
+    """Print what a verb would do now, why, on what, and for how long; and the plan's hash."""
     from anvil_ctl.errors import UsageError
 
-    if verb not in ("switch", "up"):
-        raise UsageError(f"plan: {verb!r} has no plan; verbs: switch, up")
+    if verb not in ("up", "switch", "down"):
+        raise UsageError(f"plan: {verb!r} has no plan; verbs: up, switch, down")
+    if (verb, mode is None) in (("switch", True), ("down", False)):
+        form = "MODE" if verb == "switch" else "nothing"
+        raise UsageError(f"plan {verb} takes {form} after it", hint="anvil-ctl plan switch MODE")
     transition, target = _prepare(mode, 30, force_drain=False)
-    _show_plan(transition, target, as_json)
+    found = transition.preview(verb, None if verb == "down" else target)
+    if as_json:
+        console.say_json(asdict(found))
+    else:
+        console.say(str(found))
 
 
 def down(
     drain_timeout: DrainTimeout = 30,
     force_drain: ForceDrain = False,
+    dry_run: DryRun = False,
+    expected: Expected = None,
 ) -> None:
     """Stop and remove all containers of this installation. Volumes are never touched."""
     transition, _ = _prepare(None, drain_timeout, force_drain)
-    _stop(transition)
+    if dry_run:
+        console.say(str(transition.preview("down", None)))
+    else:
+        _stop(transition, expected)
 
 
 def _prepare(mode: str | None, drain_timeout: float, force_drain: bool) -> tuple[Transition, Mode]:
@@ -112,27 +131,19 @@ def _prepare(mode: str | None, drain_timeout: float, force_drain: bool) -> tuple
     return Transition(site, world), target
 
 
-def _carry_out(transition: Transition, verb: str, target: Mode) -> None:
+def _carry_out(transition: Transition, verb: str, target: Mode, expected: str | None) -> None:
     with console.progress() as report:
-        outcome = replace(transition, report=report).run(verb, target)
+        outcome = replace(transition, report=report).run(verb, target, expected)
     _summarise(outcome, target)
 
 
-def _stop(transition: Transition) -> None:
+def _stop(transition: Transition, expected: str | None) -> None:
     with console.progress() as report:
-        outcome = replace(transition, report=report).stop()
+        outcome = replace(transition, report=report).stop(expected)
     if outcome.phases:
         _summarise(outcome, "nothing")
     else:
         console.say("nothing runs: nothing to do")
-
-
-def _show_plan(transition: Transition, target: Mode, as_json: bool) -> None:
-    found = transition.preview(target)
-    if as_json:
-        console.say_json(asdict(found))
-    else:
-        console.say(str(found))
 
 
 def _summarise(outcome: Outcome, now: str) -> None:
@@ -143,4 +154,4 @@ def _summarise(outcome: Outcome, now: str) -> None:
     total = sum(each.seconds for each in outcome.phases)
     console.say_table(("phase", "of", "seconds"), [*rows, ("total", "", f"{total:.2f}")])
     source = "+".join(outcome.plan.source) or "nothing"
-    console.say(f"live: {now} (was: {source})")
+    console.say(f"live: {now} (was: {source}, plan {outcome.hash})")

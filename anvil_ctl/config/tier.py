@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -16,6 +17,11 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# What the tokens of the common services look like, wherever one stands.
+_TOKEN = re.compile(
+    r"\b(hf_[A-Za-z0-9]{16}|sk-[\w-]{16}|gh[opsu]_\w{16}|github_pat_\w{16}|glpat-[\w-]{16}|"
+    r"nvapi-[\w-]{16}|xox[abps]-\w{8}|AKIA[A-Z0-9]{16}|eyJ[\w-]{16}|Bearer \S{8})"
+)
 _SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|API_KEY|CREDENTIAL")
 # The renderer sets these from the role: a second value would undo the pin.
 PINS = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"})
@@ -92,6 +98,9 @@ class Status(Table):
 
     state: Literal["verified", "experimental", "blocked"]
     reason: str = ""
+    # Where that can be read, and the day on which to look again.
+    issue: str | None = None
+    review_by: date | None = None
 
     @model_validator(mode="after")
     def _doubt_has_a_reason(self) -> Self:
@@ -156,6 +165,16 @@ class Tier(Table):
         """The first start of an image with a model compiles kernels; later ones find them."""
         return max(self.start_timeout_s, self.first_start_timeout_s or 0)
 
+    def overdue(self, today: date) -> str | None:
+        """What to say of a status that was to be looked at again before today."""
+        if self.status is None or self.status.review_by is None or self.status.review_by >= today:
+            return None
+        about = "; ".join(filter(None, (self.status.reason, self.status.issue)))
+        return (
+            f"tier {self.id}: {self.status.state!r} was to be looked at again by "
+            f"{self.status.review_by}: {about or 'no reason given'}"
+        )
+
     @model_validator(mode="after")
     def _a_repository_is_pinned(self) -> Self:
         repository = _REPOSITORY.fullmatch(self.model) is not None
@@ -196,7 +215,22 @@ class Tier(Table):
         return self
 
     @model_validator(mode="after")
+    def _no_value_is_a_token(self) -> Self:
+        """What is found is not repeated in the error."""
+        named = {f"env.{name}": value for name, value in self.env.items()}
+        named |= {f"extra_args, number {n}": each for n, each in enumerate(self.extra_args, 1)}
+        named |= {"extra_body": str(self.extra_body)}
+        named |= {"extra_body_defaults": str(self.extra_body_defaults)}
+        for where, value in named.items():
+            if _TOKEN.search(value):
+                raise ValueError(
+                    f"{where} holds what looks like a token: those belong in .env alone"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _what_is_blocked_does_not_run(self) -> Self:
         if self.enabled and self.status and self.status.state == "blocked":
-            raise ValueError(f"blocked ({self.status.reason}): set enabled = false")
+            about = "; ".join(filter(None, (self.status.reason, self.status.issue)))
+            raise ValueError(f"blocked ({about}): set enabled = false")
         return self

@@ -46,6 +46,7 @@ class Journal:
     folder: Path
     source: list[str]
     target: str
+    plan: str = ""
     started: float = field(default_factory=time.time)
     outcome: str = "running"
     acts: list[dict[str, object]] = field(default_factory=list)

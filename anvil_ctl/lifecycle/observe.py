@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from anvil_ctl.config import MODES, Mode
+from anvil_ctl.config import MODES, Config, Mode
 from anvil_ctl.docker import Container, Docker
 from anvil_ctl.lifecycle.admin import Admin, Status
 from anvil_ctl.lifecycle.plan import Goal, Observed, TierGoal, TierState
@@ -57,17 +57,21 @@ def snapshot(site: Site, docker: Docker) -> Snapshot:
 
 def goal(site: Site, files: ModeFiles, control_hash: str) -> Goal:
     """A rendered mode as the planner's goal."""
-    hashes = files.config_hashes
     return Goal(
         mode=files.mode,
         project=files.project,
-        tiers=tuple(
-            TierGoal(tier.id, tier.role, tier.swap, hashes[tier.id])
-            for tier in site.config.modes[files.mode].enabled
-        ),
+        tiers=tier_goals(site.config, files),
         router_hash=_sha256(files.router),
         registry_hash=_sha256(files.registry),
         control_hash=control_hash,
+    )
+
+
+def tier_goals(config: Config, files: ModeFiles) -> tuple[TierGoal, ...]:
+    """The tiers of a rendered mode as they should run."""
+    return tuple(
+        TierGoal(tier.id, tier.role, tier.swap, files.config_hashes[tier.id])
+        for tier in config.modes[files.mode].enabled
     )
 
 

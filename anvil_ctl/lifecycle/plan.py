@@ -27,6 +27,10 @@ class Op(StrEnum):
     STOP = "stop"
 
 
+# Seconds that an act takes where none was ever timed; 0.5 for all others.
+DEFAULT_S = {Op.CONTROL: 8.0, Op.UP: 3.0, Op.DOWN: 3.0, Op.READY: 30.0, Op.CANARY: 5.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """An operation on a target, with the reason why it is in the plan."""
@@ -37,6 +41,10 @@ class Act:
 
     def __str__(self) -> str:
         return f"{self.op:<11} {self.target:<24} {self.cause}"
+
+    def step(self, target: Mode | None) -> str:
+        """The name that its duration is remembered under, on the way to a mode."""
+        return f"{self.op}.{target or 'down'}.{self.target}".replace(" ", "")
 
 
 @dataclass(frozen=True, slots=True)

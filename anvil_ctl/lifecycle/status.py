@@ -41,14 +41,22 @@ class StackStatus:
         return self.mode is not None and control and self.disagreement is None
 
 
-def status(site: Site, found: Snapshot, answering: Callable[[Mode, Tier], bool]) -> StackStatus:
-    """Put one snapshot into words; `answering` asks a running engine for its health."""
+def status(
+    site: Site,
+    found: Snapshot,
+    answering: Callable[[Mode, Tier], bool],
+    requested: Mode | None = None,
+) -> StackStatus:
+    """Put one snapshot into words; `answering` asks a running engine for its health.
+
+    `requested` is the mode that a verb without one would mean; the definition's, if not given.
+    """
     modes = found.observed.modes
     mode = modes[0] if len(modes) == 1 else None
     return StackStatus(
         mode=mode,
         router_mode=found.observed.router_mode,
-        requested=site.config.active_mode,
+        requested=requested or site.config.active_mode,
         held=bool(found.router and found.router.get("held")),
         control={name: _control_state(found, name) for name in CONTROL},
         tiers=tuple(_tiers(site, found, mode, answering)) if mode else (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anvil_ctl.config import Mode
 from anvil_ctl.config.model import Machine
@@ -15,12 +15,11 @@ from anvil_ctl.lifecycle.effects import Effects
 from anvil_ctl.lifecycle.former import Former
 from anvil_ctl.lifecycle.journal import Journal
 from anvil_ctl.lifecycle.observe import Snapshot, goal
-from anvil_ctl.lifecycle.plan import Act, Observed, Op, Plan, plan, plan_down
+from anvil_ctl.lifecycle.plan import DEFAULT_S, Act, Observed, Op, Plan, plan, plan_down
+from anvil_ctl.lifecycle.preview import Facts, Preview, preview
 from anvil_ctl.lifecycle.world import World
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
-
-_DEFAULT_S = {Op.CONTROL: 8.0, Op.UP: 3.0, Op.DOWN: 3.0, Op.READY: 30.0, Op.CANARY: 5.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A transition that succeeded."""
+    """A transition that succeeded. `hash` is that of the plan as `plan` prints it."""
 
     plan: Plan
     phases: tuple[Phase, ...]
+    hash: str = ""
 
 
 def execute(
@@ -46,10 +46,10 @@ def execute(
     phases: list[Phase] = []
     for act in steps.acts:
         began = time.monotonic()
-        name = f"{act.op}.{steps.target or 'down'}.{act.target}".replace(" ", "")
+        name, text = act.step(steps.target), f"{act.op}: {act.target}"
         with (
             journal.act(act.op, act.target),
-            history.step(report, name, f"{act.op}: {act.target}", _DEFAULT_S.get(act.op, 0.5)),
+            history.step(report, name, text, DEFAULT_S.get(act.op, 0.5)),
         ):
             effects.perform(act)
         phases.append(Phase(act, time.monotonic() - began))
@@ -64,45 +64,60 @@ class Transition:
     world: World
     report: Report = silent
 
-    def preview(self, target: Mode) -> Plan:
-        """The plan as of now; nothing is touched."""
-        return self._plan(self.world.snapshot(), self.site.renderer.mode(target))
+    def preview(self, verb: str, target: Mode | None) -> Preview:
+        """What `up`, `switch` or, with no target, `down` would do as of now; nothing is touched."""
+        found = self.world.snapshot()
+        if target is None:
+            return self._preview(verb, plan_down(found.observed), found, None)
+        files = self.site.renderer.mode(target)
+        steps = self._plan(found, files)
+        shown = self._preview(verb, steps, found, files)
+        try:
+            refuse_plan_only(self.site.config.machine)
+            self._refuse_interrupted(verb)
+            _refuse(verb, steps, found.observed)
+            if steps.acts:
+                self.world.check_gates(target)
+        except AnvilError as error:
+            hint = f". next: {error.hint}" if error.hint else ""
+            return replace(shown, refused=f"{error.message}{hint}")
+        return shown
 
-    def run(self, verb: str, target: Mode) -> Outcome:
+    def run(self, verb: str, target: Mode, expected: str | None = None) -> Outcome:
         """Plan, check the gates, then act; on failure restore. Raises what went wrong.
 
-        Only the verbs `switch` and `recover` may end a mode that is live. GateError and
-        BusyError: nothing was changed. NotRestoredError: see its message.
+        Only the verbs `switch` and `recover` may end a mode that is live. `expected` is the hash
+        of a plan that was printed: another one is refused. GateError and BusyError: nothing was
+        changed. NotRestoredError: see its message.
         """
         refuse_plan_only(self.site.config.machine)
         folder = self.site.home.journal
         with journals.lock(folder, verb):
-            cut_off = journals.interrupted(folder)
-            if cut_off and verb != "recover":
-                raise BusyError(
-                    f"an earlier command was cut off ({cut_off})", hint="anvil-ctl recover"
-                )
+            self._refuse_interrupted(verb)
             files = self.site.renderer.mode(target)
             before = self.world.snapshot()
             steps = self._plan(before, files)
-            if verb == "up":
-                refuse_other_mode(steps)
-            if verb == "switch":
-                refuse_new_control(steps, before.observed)
+            _refuse(verb, steps, before.observed)
+            shown = self._preview(verb, steps, before, files)
+            refuse_another_plan(shown, expected)
             if steps.acts:
                 self.world.check_gates(target)
             journals.set_aside(folder)
             if not steps.acts:
-                return Outcome(steps, ())
-            return self._transact(steps, files, before)
+                return Outcome(steps, (), shown.hash)
+            return self._transact(shown, steps, files, before)
 
-    def stop(self) -> Outcome:
+    def stop(self, expected: str | None = None) -> Outcome:
         """Stop engines and control project, in order, and keep every volume."""
         folder = self.site.home.journal
         with journals.lock(folder, "down"):
-            steps = plan_down(self.world.snapshot().observed)
+            before = self.world.snapshot()
+            steps = plan_down(before.observed)
+            shown = self._preview("down", steps, before, None)
+            refuse_another_plan(shown, expected)
             journals.set_aside(folder)
-            journal = Journal(folder, list(steps.source), "down")
+            journal = Journal(folder, list(steps.source), "down", shown.hash)
+            self._announce(shown)
             try:
                 phases = self._execute(steps, None, journal)
             except AnvilError as error:
@@ -110,19 +125,20 @@ class Transition:
                 journal.finish("failed", str(error))
                 raise
             journal.finish("complete")
-            return Outcome(steps, phases)
+            return Outcome(steps, phases, shown.hash)
 
-    def _transact(self, steps: Plan, files: ModeFiles, before: Snapshot) -> Outcome:
+    def _transact(self, shown: Preview, steps: Plan, files: ModeFiles, before: Snapshot) -> Outcome:
         former = self.world.former(before)
-        journal = Journal(self.site.home.journal, list(steps.source), files.mode)
+        journal = Journal(self.site.home.journal, list(steps.source), files.mode, shown.hash)
         journal.write()
+        self._announce(shown)
         try:
             phases = self._execute(steps, files, journal)
         except (AnvilError, KeyboardInterrupt) as error:
             self._undo(files, journal, before, former, error)
             raise
         journal.finish("complete")
-        return Outcome(steps, phases)
+        return Outcome(steps, phases, shown.hash)
 
     def _undo(
         self,
@@ -159,6 +175,34 @@ class Transition:
         if not before.control_exists:
             effects.perform(Act(Op.STOP, "router, multiplexer, guard", "the start failed"))
 
+    def _refuse_interrupted(self, verb: str) -> None:
+        cut_off = journals.interrupted(self.site.home.journal)
+        if cut_off and verb != "recover":
+            raise BusyError(f"an earlier command was cut off ({cut_off})", hint="anvil-ctl recover")
+
+    def _announce(self, shown: Preview) -> None:
+        if shown.steps:
+            source, target = "+".join(shown.source) or "nothing", shown.target or "nothing"
+            text = f"plan {shown.hash}: {source} -> {target}"
+            self.report(Event("plan", text, State.DONE))
+
+    def _preview(self, verb: str, steps: Plan, found: Snapshot, files: ModeFiles | None) -> Preview:
+        seconds = self.site.history.seconds()
+        if files is None:
+            return preview(verb, steps, Facts(self.site.config, found.observed, seconds=seconds))
+        former = self.world.former(found) if steps.acts else None
+        facts = Facts(
+            config=self.site.config,
+            observed=found.observed,
+            goal=goal(self.site, files, self.world.control_hash()),
+            files=files,
+            ledger=self.site.renderer.ledger(files.mode),
+            images=self.world.images(files.mode) if steps.acts else {},
+            seconds=seconds,
+            way_back=former.mode if former else None,
+        )
+        return preview(verb, steps, facts)
+
     def _plan(self, found: Snapshot, files: ModeFiles) -> Plan:
         return plan(found.observed, goal(self.site, files, self.world.control_hash()))
 
@@ -173,6 +217,23 @@ def refuse_plan_only(machine: Machine) -> None:
         raise GateError(
             "nothing was started: anvil.toml is a plan for another machine (machine.plan_only)",
             hint="on the machine that has its cards: anvil-ctl config set machine.plan_only false",
+        )
+
+
+def _refuse(verb: str, steps: Plan, before: Observed) -> None:
+    if verb == "up":
+        refuse_other_mode(steps)
+    if verb == "switch":
+        refuse_new_control(steps, before)
+
+
+def refuse_another_plan(shown: Preview, expected: str | None) -> None:
+    """What was printed is what is done, or nothing is. GateError if not."""
+    if expected is not None and expected != shown.hash:
+        what = " ".join(filter(None, (shown.verb, shown.target)))
+        raise GateError(
+            f"the plan is {shown.hash} now, not {expected}: what it is made from has changed",
+            hint=f"anvil-ctl plan {what}",
         )
 
 

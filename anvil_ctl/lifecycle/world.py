@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,7 @@ class World(Protocol):
 
     def snapshot(self) -> Snapshot: ...
     def control_hash(self) -> str: ...
+    def images(self, target: Mode) -> Mapping[str, str | None]: ...
     def check_gates(self, target: Mode) -> None: ...
     def effects(self, files: ModeFiles | None) -> Effects: ...
     def former(self, found: Snapshot) -> Former | None: ...
@@ -55,6 +57,11 @@ class RealWorld:
 
     def control_hash(self) -> str:
         return self.site.control(self.docker.socket()).hash
+
+    def images(self, target: Mode) -> Mapping[str, str | None]:
+        """What the target's containers and the control project run, with the ids here."""
+        found = {name: self.docker.image(name) for name in self.site.images_of(target)}
+        return {name: image.id if image else None for name, image in found.items()}
 
     def check_gates(self, target: Mode) -> None:
         """GateError unless all that the target needs is here; asked while the old mode serves."""

@@ -114,3 +114,32 @@ def test_nothing_differs_after_writing_and_an_edit_does(rendered: Stack) -> None
 
     assert "@@" in said
     assert "nothing changes" in said
+
+
+GOLDEN = Path(__file__).parents[1] / "unit" / "golden"
+RENDERED = sorted(
+    each for each in GOLDEN.glob("*.txt") if "services:" in each.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("golden", RENDERED, ids=lambda each: each.stem)
+def test_compose_takes_every_golden_file_and_reads_the_same_command_in_it(
+    golden: Path, tmp_path: Path
+) -> None:
+    text = golden.read_text(encoding="utf-8").split("\n----------\n")[0]
+    file = tmp_path / "compose.yaml"
+    file.write_text(text, encoding="utf-8")
+
+    services = compose_config(file)["services"]
+
+    assert services
+    for service in services.values():
+        for argument in service["command"]:
+            assert json.dumps(argument, ensure_ascii=False).replace("$", "$$") in text
+
+
+def test_both_modes_of_every_kind_of_machine_have_a_golden_file() -> None:
+    names = {each.stem for each in RENDERED}
+    sites = ("fakoli-dark-wsl2", "fakoli-dark-linux", "single-gpu", "cpu")
+
+    assert {f"{site}-{mode}" for site in sites for mode in ("agentic", "flexibility")} <= names

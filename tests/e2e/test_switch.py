@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import threading
@@ -98,9 +99,27 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(agentic: Stack) -> None:
 
     printed = agentic.run("switch", "flexibility", "--dry-run").stdout
 
-    assert printed.startswith("plan: agentic -> flexibility")
+    print(printed)
+    assert re.match(r"plan [0-9a-f]{16}: switch, agentic -> flexibility\n", printed)
     assert printed == agentic.run("plan", "switch", "flexibility").stdout
+    assert "refused" not in printed
+    refused = agentic.run("plan", "up", "flexibility").stdout
+    assert "refused now: mode agentic is live. next: anvil-ctl switch flexibility" in refused
     assert containers(agentic.project) == before
+
+
+def test_a_plan_that_was_printed_is_what_is_carried_out_or_nothing_is(agentic: Stack) -> None:
+    printed = agentic.json("plan", "switch", "flexibility")
+    with edited(agentic, "flexibility", window=1024):
+        done = agentic.run("switch", "flexibility", "--plan", printed["hash"], expect=3)
+    assert "what it is made from has changed" in done.stderr
+    assert agentic.json("status")["mode"] == "agentic"
+
+    there = agentic.run("switch", "flexibility", "--plan", printed["hash"])
+
+    assert f"plan {printed['hash']}" in there.stdout
+    down = agentic.json("plan", "down")
+    assert [each["act"]["op"] for each in down["steps"]][-1] == "stop"
 
 
 def test_a_killed_switch_is_finished_by_recover(agentic: Stack) -> None:

@@ -12,6 +12,7 @@ from anvil_ctl.capacity import (
     fraction_within,
     share,
 )
+from anvil_ctl.config import Mode
 from anvil_ctl.errors import ConfigError
 from tests.unit.definitions import fakoli_dark_text, parse, renderer, single_gpu_text
 
@@ -142,13 +143,15 @@ def test_an_over_committed_card_is_refused_at_render_with_the_table() -> None:
     assert "reserve_mib" in caught.value.hint
     table = caught.value.message.splitlines()[1:]
     assert table[0].split() == ["tier", "budget", "weights", "kv", "graphs", "draft", "known", "kv", "room"]  # fmt: skip
-    assert table[1].split() == ["heavy-local", "94208", "21744", "?", "?", "2193", "23937", "?"]
+    assert table[1].split() == ["heavy-local", "94208", "21744", "1280", "?", "2193", "25217", "at", "most", "7195750", "tokens"]  # fmt: skip
     assert table[-1] == "host RAM: machine.ram_mib is not declared, so it is not checked"
 
 
 def test_a_slot_of_llamacpp_takes_a_whole_window_and_a_pool_must_hold_one() -> None:
     memory = "memory = {weights_mib = 16785, kv_bytes_per_token = 65536}\nslots = 2"
-    text = single_gpu_text().replace("memory = {weights_mib = 16785}", memory)
+    text = single_gpu_text().replace(
+        "memory = {weights_mib = 16785, kv_bytes_per_token = 34816}", memory
+    )
     text = text.replace("slots = 1\n", "", 1).replace(
         'id = "flex-qwen36-gguf"\nenabled = false', 'id = "flex-qwen36-gguf"'
     )
@@ -158,7 +161,8 @@ def test_a_slot_of_llamacpp_takes_a_whole_window_and_a_pool_must_hold_one() -> N
     assert gguf.kv == 2 * 65536 * 65536 >> 20
     assert found.problems == []
     pooled = text.replace(
-        "{weights_mib = 20886}", "{weights_mib = 20886, kv_bytes_per_token = 65536}"
+        "{weights_mib = 20886, kv_bytes_per_token = 32768}",
+        "{weights_mib = 20886, kv_bytes_per_token = 65536}",
     )
     assert renderer(parse(pooled)).ledger("flexibility").cards[0].claims[1].kv == 2048
 
@@ -167,3 +171,39 @@ def test_every_site_fits_its_machine() -> None:
     for text in (fakoli_dark_text(), single_gpu_text()):
         found = renderer(parse(text))
         assert [found.ledger(mode).problems for mode in found.config.modes] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tier", "kv_mib"),
+    [
+        ("agentic", "heavy-local", 1280),
+        ("agentic", "fast-local", 768),
+        ("flexibility", "flex-gptoss-120b", 2304),
+        ("flexibility", "flex-qwen36-27b", 1024),
+    ],
+)
+def test_a_model_of_the_site_must_hold_its_whole_window_in_its_budget(
+    mode: Mode, tier: str, kv_mib: int
+) -> None:
+    claims = [
+        each
+        for card in renderer(parse(fakoli_dark_text("linux"))).ledger(mode).cards
+        for each in card.claims
+    ]
+    claim = next(each for each in claims if each.tier == tier)
+
+    assert claim.kv == kv_mib
+    assert claim.budget is not None
+    assert claim.known < claim.budget
+
+
+def test_a_window_that_the_budget_cannot_hold_is_refused_with_its_parts() -> None:
+    text = fakoli_dark_text("linux").replace("window = 32768", "window = 1048576", 1)
+
+    with pytest.raises(ConfigError) as caught:
+        renderer(parse(text)).mode("agentic")
+
+    assert "tier fast-local: its parts come to 37786 MiB, over its budget of 27999 by 9787" in str(
+        caught.value
+    )
+    assert "kv room" in str(caught.value)

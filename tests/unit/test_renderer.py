@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 
 import pytest
@@ -119,3 +120,28 @@ def test_a_new_token_or_another_guard_list_is_another_control_project() -> None:
 
     assert len(hashes) == 3
     assert "token" not in first.control("/r", "/s", 1, "token").env
+
+
+def test_every_command_is_listed_with_the_flags_that_its_version_lacks() -> None:
+    text = cpu_text().replace("slots = 2", 'slots = 2\nextra_args = ["--radix-cache", "--temp=1"]')
+    (found,) = renderer(parse(text)).commands("agentic")
+
+    assert (found.engine, found.version, found.tier, found.enabled) == (
+        "llamacpp",
+        "b11669",
+        "starter",
+        True,
+    )
+    assert found.argv[:2] == ("/app/llama-server", "--model")
+    assert found.flags[-2:] == ("--radix-cache", "--temp")
+    assert found.unknown == ("--radix-cache",)
+
+
+def test_a_site_is_rendered_in_the_blink_of_an_eye() -> None:
+    """0.3 s is what a site may take; a loaded machine gets three times that."""
+    found = renderer(parse(texts()["fakoli-dark-linux"]))
+    began = time.perf_counter()
+    for mode in MODES:
+        found.mode(mode)
+
+    assert time.perf_counter() - began < 0.9

@@ -240,3 +240,29 @@ def test_a_rendered_file_waits_for_no_variable(site: str, mode: Mode) -> None:
 
     assert re.findall(r"(?<!\$)\$(?!\$)", compose.replace("$$", "")) == []
     assert "TOKEN" not in compose
+
+
+@each_site
+def test_each_mode_is_a_project_of_its_own(site: str) -> None:
+    """C06 and C08: nothing starts both, and what goes is removed as one."""
+    found = RENDERERS[site]
+    projects = [found.mode(mode).project for mode in MODES]
+
+    assert len(set(projects)) == len(MODES)
+    for mode, project in zip(MODES, projects, strict=True):
+        assert f'\nname: "{project}"\n' in found.mode(mode).compose
+
+
+@each_tier
+def test_slots_are_always_given(site: str, mode: Mode, tier: Tier) -> None:
+    """K16: engines' own defaults are more than a recurrent model's state cache holds."""
+    command = case(site, mode, tier).command
+    flags = {
+        "vllm": "--max-num-seqs",
+        "sglang": "--max-running-requests",
+        "ktransformers": "--max-running-requests",
+        "llamacpp": "--parallel",
+    }
+
+    if tier.engine in flags:
+        assert command[command.index(flags[tier.engine]) + 1] == str(tier.slots)

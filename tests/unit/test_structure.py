@@ -36,3 +36,12 @@ def test_only_the_console_prints() -> None:
     writers = {each for each in writers if not each.startswith(("router", "multiplexer"))}
 
     assert writers <= allowed
+
+
+def test_what_goes_into_containers_has_unix_line_ends() -> None:
+    """C17: a shell does not find the interpreter of a script with CRLF."""
+    folders = ("compose", "engines", "scripts", "templates", "volumes")
+    files = [path for each in folders for path in (ROOT / each).rglob("*") if path.is_file()]
+
+    assert files
+    assert [path for path in files if b"\r\n" in path.read_bytes()] == []

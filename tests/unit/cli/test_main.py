@@ -99,7 +99,9 @@ def test_a_mistake_is_one_line_and_an_exit_code(
     [
         (("switch", "agent"), {}, "--mode: 'agent' is not a mode"),
         (("up",), {"ANVIL_MODE": "fast"}, "ANVIL_MODE: 'fast' is not a mode"),
-        (("plan", "dance", "agentic"), {}, "'dance' has no plan; verbs: switch, up"),
+        (("plan", "dance", "agentic"), {}, "'dance' has no plan; verbs: up, switch, down"),
+        (("plan", "switch"), {}, "plan switch takes MODE after it"),
+        (("plan", "down", "agentic"), {}, "plan down takes nothing after it"),
         (("pull", "everything"), {}, "what can be pulled: starter"),
         (("render", "--check", "--diff"), {}, "--check goes without --diff and --out"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from anvil_ctl.errors import ConfigError
@@ -62,3 +64,17 @@ def test_thinking_that_is_forced_overrules_callers_and_a_default_does_not() -> N
     assert heavy.thinking.body() == {"chat_template_kwargs": {"enable_thinking": False}}
     assert fast.thinking is not None
     assert fast.thinking.body() == {"reasoning_effort": "low"}
+
+
+def test_a_status_is_asked_for_again_after_its_day_with_what_it_rests_on() -> None:
+    plain = 'status = {state = "experimental", reason = "not run with this image"}'
+    dated = plain.replace("}", ', issue = "vLLM issue 1", review_by = 2027-01-01}')
+    assert plain in TEXT
+    tiers = parse(TEXT.replace(plain, dated, 1)).modes["flexibility"].tiers
+    said = [each for tier in tiers if (each := tier.overdue(date(2027, 1, 2)))]
+
+    about = "not run with this image; vLLM issue 1"
+    assert said == [
+        f"tier flex-qwen36-gguf: 'experimental' was to be looked at again by 2027-01-01: {about}"
+    ]
+    assert not any(tier.overdue(date(2027, 1, 1)) for tier in tiers)

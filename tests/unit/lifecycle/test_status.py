@@ -56,6 +56,13 @@ def test_a_live_mode_shows_each_tier_and_who_is_resident(site: Site) -> None:
     assert rows == [("quick", "loading", "cpu", True), ("long", "stopped", "cpu", False)]
 
 
+def test_what_is_asked_for_is_told_beside_what_is_live(site: Site) -> None:
+    found = Snapshot((*CONTROL, *FLEXIBILITY), {}, {}, observed("flexibility", flexibility=""))
+
+    assert status(site, found, loading).requested == site.config.active_mode
+    assert status(site, found, loading, "flexibility").requested == "flexibility"
+
+
 def test_a_router_that_serves_another_mode_is_said_with_what_to_type(site: Site) -> None:
     found = Snapshot((*CONTROL, *FLEXIBILITY), {}, {}, observed("agentic", flexibility=""))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class FakeWorld:
     fail_at: Op | None = None
     fail_restoring: bool = False
     refuse: str = ""
+    image: str | None = "sha256:1"
     done: list[str] = field(default_factory=list)
 
     def snapshot(self) -> Snapshot:
@@ -37,6 +39,9 @@ class FakeWorld:
 
     def control_hash(self) -> str:
         return "c1"
+
+    def images(self, target: Mode) -> Mapping[str, str | None]:
+        return {"anvil/llamacpp-cpu:test": self.image}
 
     def check_gates(self, target: Mode) -> None:
         if self.refuse:
@@ -144,7 +149,9 @@ def test_a_plan_for_another_machine_is_not_carried_out_on_this_one(site: Site, v
         Transition(planned, world).run(verb, "agentic")
 
     assert raised.value.hint.endswith("anvil-ctl config set machine.plan_only false")
-    assert Transition(planned, world).preview("agentic").acts
+    found = Transition(planned, world).preview(verb, "agentic")
+    assert found.steps
+    assert "plan for another machine" in (found.refused or "")
     assert world.done == []
 
 
@@ -231,3 +238,42 @@ def test_down_stops_modes_and_control_and_is_a_no_op_the_second_time(site: Site)
 
     world.observed = NOTHING
     assert Transition(site, world).stop().phases == ()
+
+
+def test_a_plan_says_why_the_verb_would_not_begin_and_what_to_do(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+    up = Transition(site, world).preview("up", "flexibility")
+    world.refuse = "no image"
+    switch = Transition(site, world).preview("switch", "flexibility")
+
+    assert up.refused == "mode agentic is live. next: anvil-ctl switch flexibility"
+    assert switch.refused == "no image"
+    assert str(switch).endswith("refused now: no image")
+    assert world.done == []
+
+
+def test_a_plan_that_was_printed_is_carried_out_or_refused_if_anything_changed(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+    printed = Transition(site, world).preview("switch", "flexibility").hash
+    world.image = "sha256:2"
+
+    with pytest.raises(GateError, match="what it is made from has changed") as raised:
+        Transition(site, world).run("switch", "flexibility", printed)
+    assert raised.value.hint == "anvil-ctl plan switch flexibility"
+    assert world.done == []
+
+    world.image = "sha256:1"
+    outcome = Transition(site, world).run("switch", "flexibility", printed)
+    journal = next((site.home.journal / "history").glob("*.json"))
+    assert outcome.hash == printed
+    assert json.loads(journal.read_text(encoding="utf-8"))["plan"] == printed
+
+
+def test_down_has_a_plan_too_and_holds_to_it(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"))
+    printed = Transition(site, world).preview("down", None)
+    assert printed.refused is None
+
+    with pytest.raises(GateError):
+        Transition(site, world).stop("another")
+    assert Transition(site, world).stop(printed.hash).hash == printed.hash

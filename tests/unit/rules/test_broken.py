@@ -41,6 +41,8 @@ def refusal(before: str, after: str) -> ConfigError:
         ("an unknown flag", '"--async-scheduling"', '"--swap-space", "4"', "vllm 0.33.0 has no flag --swap-space", "engines/vllm/flags.txt"),
         ("an over-committed card", "vram_mib = 27999", "vram_mib = 31000", "capacity: ", "lower that tier's vram_mib"),
         ("a secret in env", "vram_mib = 27999", 'vram_mib = 27999\nenv = {HF_TOKEN = "hf_x"}', "env.HF_TOKEN looks like a secret", "those belong in .env"),
+        ("a token under an innocent name", "vram_mib = 27999", 'vram_mib = 27999\nenv = {EXTRA = "hf_abcdefghijklmnopqrst"}', "env.EXTRA holds what looks like a token", "edit that key"),
+        ("a token among the arguments", '"--async-scheduling"', '"--served-by", "sk-abcdefghijklmnopqrst"', "extra_args, number 4 holds what looks like a token", "edit that key"),
         ("a secret in the arguments", '"--async-scheduling"', '"--api-key", "sk-x"', "[rule C11]", "secrets go into .env"),
         ("a localhost URL", 'publish = "127.0.0.1"', 'publish = "localhost"', "[rule A11a]", 'publish = "127.0.0.1"'),
     ],
@@ -60,3 +62,10 @@ def test_what_a_sites_rules_warn_of_does_not_stop_it() -> None:
 
     assert found.mode("flexibility").compose
     assert {each.kind for each in found.verdicts("flexibility")} == {"warn"}
+
+
+def test_a_token_that_is_refused_is_not_repeated() -> None:
+    token = "hf_abcdefghijklmnopqrst"
+    error = refusal("vram_mib = 27999", f'vram_mib = 27999\nenv = {{EXTRA = "{token}"}}')
+
+    assert token not in error.message + error.hint
