@@ -68,7 +68,7 @@ class Forward:
         if "text/event-stream" in response.headers.get("content-type", "").lower():
             recoder = Passthrough(Dialect.OPENAI, model=self._echoed, include_usage=True)
             try:
-                await Relay(self._exchange, recoder, Dialect.OPENAI, self._commit).run(response)
+                await Relay(self._exchange, recoder, Dialect.OPENAI, self._commit, response).run()
             finally:
                 self._count(recoder.usage)
             return
