@@ -17,7 +17,9 @@ from anvil_ctl.router.dialects.call import Call, Dialect
 from anvil_ctl.router.dialects.delta import Delta, Usage
 from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Collect, Recoder, Translate
-from anvil_ctl.router.dialects.upstream_body import build
+from anvil_ctl.router.dialects.to_anthropic import ANSWER
+from anvil_ctl.router.dialects.upstream_body import answers_by_tool, build
+from anvil_ctl.router.judgement import reading
 from anvil_ctl.router.relay import Relay
 from anvil_ctl.router.route import Choice
 from anvil_ctl.serving.exchange import Exchange
@@ -27,7 +29,15 @@ from anvil_ctl.upstream.failure import UpstreamError, classify, failed
 
 _MAX_ANSWER = 32 << 20
 _MAX_ERROR = 64 << 10
+# Of a caller's betas, those that change a message; the others open services of the caller's own.
 _BETAS = (
+    "advanced-tool-use-",
+    "claude-code-",
+    "effort-",
+    "extended-cache-ttl-",
+    "mid-conversation-",
+    "structured-outputs-",
+    "thinking-",
     "interleaved-thinking-",
     "fine-grained-tool-streaming-",
     "prompt-caching-",
@@ -105,8 +115,13 @@ class Attempt:
     def _recoder(self, *, same: bool) -> Recoder:
         call = self._call
         if not same:
-            return Translate(self._bound.tier.dialect, recode.writer(call, self._stamp()))
+            writer = recode.writer(call, self._stamp())
+            return Translate(self._bound.tier.dialect, writer, answer=self._answer_tool())
         return Passthrough(call.dialect, model=self._echoed(), include_usage=call.include_usage)
+
+    def _answer_tool(self) -> str | None:
+        """The tool whose input is the answer, where the engine can be held to a format so only."""
+        return ANSWER if answers_by_tool(self._call, self._bound.target) else None
 
     def _echoed(self) -> bytes | None:
         """The name that the caller asked for, as JSON, where it gets to see that one."""
@@ -115,7 +130,7 @@ class Attempt:
 
     def _whole(self, body: bytes, *, same: bool) -> None:
         """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
-        deltas = recode.reader(self._bound.tier.dialect).whole(body)
+        deltas = recode.reader(self._bound.tier.dialect, answer=self._answer_tool()).whole(body)
         if self._call.stream:
             self._replay(deltas)
         elif same:
@@ -124,7 +139,7 @@ class Attempt:
         else:
             answer = Answer()
             answer.extend(deltas)
-            self._reply(recode.render(self._call, answer, self._stamp()), answer.usage)
+            self._render(answer)
 
     def _replay(self, deltas: list[Delta]) -> None:
         writer = recode.writer(self._call, self._stamp())
@@ -133,7 +148,7 @@ class Attempt:
         self._exchange.end()
 
     async def _collect(self, response: Response) -> None:
-        collect = Collect(self._bound.tier.dialect)
+        collect = Collect(self._bound.tier.dialect, answer=self._answer_tool())
 
         def feed(data: bytes) -> bool:
             collect.feed(data)
@@ -147,12 +162,23 @@ class Attempt:
             if not collect.whole:
                 raise
         collect.finish()
-        answer = collect.answer
-        self._reply(recode.render(self._call, answer, self._stamp()), answer.usage)
+        self._render(collect.answer)
 
-    def _reply(self, body: bytes, usage: Usage) -> None:
+    def _render(self, answer: Answer) -> None:
+        """Send an answer that we write ourselves, and say whose counts are in it."""
+        usage = answer.usage
+        counted = usage.input is not None and usage.output is not None
+        if usage.input is None:
+            guess = reading.read(self._call.raw).total.expected
+            answer.usage = usage.updated(Usage(input=guess))
+        body = recode.render(self._call, answer, self._stamp())
+        told = ("x-anvil-usage", "upstream" if counted else "estimated")
+        self._reply(body, usage, told)
+
+    def _reply(self, body: bytes, usage: Usage, *headers: tuple[str, str]) -> None:
         self._count(usage)
-        self._exchange.reply(200, body, headers=self._commit())
+        told = headers if self._config.decision_headers else ()
+        self._exchange.reply(200, body, headers=(*self._commit(), *told))
 
     def _request_headers(self) -> bytes:
         lines = f"x-request-id: {self._exchange.request_id}\r\n"

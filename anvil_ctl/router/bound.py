@@ -56,6 +56,7 @@ class BoundTier:
             tier.max_output_tokens,
             tier.extra_body,
             tier.extra_body_defaults,
+            tier.structured == "json_schema",
         )
         credentials = _credentials(tier, key)
 

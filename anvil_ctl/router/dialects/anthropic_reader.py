@@ -26,6 +26,7 @@ class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
 
 
 class _Block(msgspec.Struct):
@@ -73,10 +74,34 @@ class _Whole(msgspec.Struct):
 class AnthropicReader:
     """Turns the events of one stream into deltas."""
 
-    __slots__ = ()
+    __slots__ = ("_answer", "_answer_slot")
+
+    def __init__(self, *, answer: str | None = None) -> None:
+        # The tool whose input is the answer, and the slot of its call.
+        self._answer = answer
+        self._answer_slot: int | None = None
 
     def read(self, event: ServerEvent) -> list[Delta]:
         """What one event says. Events that can't be understood say nothing."""
+        deltas = self._read(event)
+        return deltas if self._answer is None else self._unwrapped(deltas)
+
+    def _unwrapped(self, deltas: list[Delta]) -> list[Delta]:
+        """The deltas with the answering tool's input as the text that it is."""
+        out: list[Delta] = []
+        for delta in deltas:
+            match delta:
+                case ToolStart(slot, _, name) if name == self._answer:
+                    self._answer_slot = slot
+                case ToolArguments(slot, text) if slot == self._answer_slot:
+                    out.append(Text(text))
+                case Finish("tool_use"):
+                    out.append(Finish("end_turn"))
+                case _:
+                    out.append(delta)
+        return out
+
+    def _read(self, event: ServerEvent) -> list[Delta]:
         parsed = decode(event.data, _Event)
         if parsed is None:
             return [Broken()] if event.name == "error" else []
@@ -105,7 +130,7 @@ class AnthropicReader:
         if answer.usage is not None:
             deltas.append(_usage(answer.usage))
         deltas.append(Ended())
-        return deltas
+        return deltas if self._answer is None else self._unwrapped(deltas)
 
 
 def _start(message: _Message) -> list[Delta]:
@@ -156,5 +181,6 @@ def _block(index: int, block: _Block, *, streamed: bool) -> list[Delta]:
 def _usage(usage: _Usage) -> Usage:
     # OpenAI counts cached tokens as input, Anthropic beside it; Usage means it as OpenAI does.
     given, cached = count(usage.input_tokens), count(usage.cache_read_input_tokens)
-    whole = None if given is None else given + (cached or 0)
+    written = count(usage.cache_creation_input_tokens)
+    whole = None if given is None else given + (cached or 0) + (written or 0)
     return Usage(whole, count(usage.output_tokens), cached)

@@ -43,4 +43,13 @@ def copy_present(source: JSON, target: JSON, *keys: str) -> None:
 
 
 def _block_text(item: object) -> str:
-    return string(item.get("text")) if isinstance(item, dict) else ""
+    if not isinstance(item, dict):
+        return ""
+    if item.get("type") == "tool_reference":
+        return reference_text(item)
+    return string(item.get("text"))
+
+
+def reference_text(reference: JSON) -> str:
+    """What Anthropic's `tool_reference` tells the model: the tool itself stands elsewhere."""
+    return f"The tool {string(reference.get('tool_name'))} can be called now."

@@ -10,7 +10,10 @@ from anvil_ctl.router.dialects.call import JSON
 # Efforts that local engines refuse, as the nearest that they know.
 EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 
-_THOUGHTS = ("reasoning_content", "reasoning")
+_NAMES = ("reasoning_content", "reasoning")
+# Anthropic's seal on thoughts; no chat engine knows it, so it never leaves in a chat.
+SIGNATURE = "reasoning_signature"
+_THOUGHTS = frozenset({*_NAMES, SIGNATURE})
 
 
 def merged(messages: Iterable[JSON]) -> list[JSON]:
@@ -32,15 +35,17 @@ def flat(parts: list[JSON]) -> object:
     return parts
 
 
-def remembered(thoughts: str) -> JSON:
+def remembered(thoughts: str, signature: str = "") -> JSON:
     """What a model thought, for its next turn, under both names that engines have for it."""
-    return dict.fromkeys(_THOUGHTS, thoughts)
+    fields: JSON = dict.fromkeys(_NAMES, thoughts)
+    return {**fields, SIGNATURE: signature} if signature else fields
 
 
-def forgotten(messages: object) -> Iterator[JSON]:
-    """The messages without thoughts, for services that know no field for them."""
+def forgotten(messages: object, *, thoughts: bool) -> Iterator[JSON]:
+    """The messages without seals, and for services that know no field for them without thoughts."""
+    hidden = _THOUGHTS if thoughts else frozenset({SIGNATURE})
     for message in objects(messages):
-        yield {key: value for key, value in message.items() if key not in _THOUGHTS}
+        yield {key: value for key, value in message.items() if key not in hidden}
 
 
 def _parts(message: JSON) -> list[JSON]:

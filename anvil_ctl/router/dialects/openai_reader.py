@@ -49,6 +49,9 @@ class _Choice(msgspec.Struct):
     # What /v1/completions has in the place of a delta.
     text: str | None = None
     finish_reason: str | None = None
+    # The stop sequence or token that was met, where the engine says it: vLLM, and SGLang.
+    stop_reason: str | int | None = None
+    matched_stop: str | int | None = None
 
 
 class _Details(msgspec.Struct):
@@ -73,6 +76,8 @@ class _Chunk(msgspec.Struct):
 class _WholeChoice(msgspec.Struct):
     message: _Message
     finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    matched_stop: str | int | None = None
 
 
 class _Whole(msgspec.Struct):
@@ -111,7 +116,7 @@ class OpenAIReader:
             elif choice.text:
                 deltas.append(Text(choice.text))
             if choice.finish_reason:
-                deltas.append(Finish(choice.finish_reason))
+                deltas.append(_finish(choice))
         if chunk.usage is not None:
             deltas.append(_usage(chunk.usage))
         return deltas
@@ -124,7 +129,7 @@ class OpenAIReader:
         deltas: list[Delta] = [Named(answer.model)] if answer.model else []
         for choice in answer.choices[:1]:
             self._message(choice.message, deltas)
-            deltas.append(Finish(choice.finish_reason or "stop"))
+            deltas.append(_finish(choice))
         if answer.usage is not None:
             deltas.append(_usage(answer.usage))
         deltas.append(Ended())
@@ -173,6 +178,15 @@ def decode(data: bytes, shape: type[_Shape]) -> _Shape | None:
 def count(value: int | None) -> int | None:
     """A token count, if it can be one."""
     return value if value is not None and value >= 0 else None
+
+
+def _finish(choice: _Choice | _WholeChoice) -> Finish:
+    reason = choice.finish_reason or "stop"
+    met = choice.stop_reason if choice.stop_reason is not None else choice.matched_stop
+    # Text only: the end of a turn is a token, told as its number.
+    if reason == "stop" and isinstance(met, str):
+        return Finish("stop_sequence", met)
+    return Finish(reason)
 
 
 def _usage(usage: _Usage) -> Usage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anvil_ctl.router.dialects import deferred
 from anvil_ctl.router.dialects.blocks import objects, string, text_of
 from anvil_ctl.router.dialects.call import JSON
 
@@ -27,11 +28,15 @@ def system(value: object) -> object:
 
 def plain_anthropic(body: JSON) -> None:
     """Make a body one that local engines take as they would Anthropic's own: without the billing
-    line, and without system messages among the others, which they don't know."""
+    line, without system messages among the others, and without deferred tools."""
     if "system" in body:
         body["system"] = system(body["system"])
         if body["system"] in ("", []):
             del body["system"]
+    tools = deferred.offered(body)
+    if tools != body.get("tools", []):
+        body["tools"] = tools
+        body["messages"] = deferred.told(body.get("messages"))
     if any(message.get("role") == "system" for message in objects(body.get("messages"))):
         leading, messages = split_system(body.get("messages"))
         body["messages"] = list(_folded(messages))

@@ -73,9 +73,9 @@ class Recoder(Protocol):
         """The last bytes of a stream that can't be finished."""
 
 
-def reader(dialect: Dialect) -> Reader:
-    """The reader of a dialect."""
-    return OpenAIReader() if dialect is Dialect.OPENAI else AnthropicReader()
+def reader(dialect: Dialect, *, answer: str | None = None) -> Reader:
+    """The reader of a dialect. `answer`: the tool whose input is the answer's text, if any."""
+    return OpenAIReader() if dialect is Dialect.OPENAI else AnthropicReader(answer=answer)
 
 
 def writer(call: Call, stamp: Stamp) -> Writer:
@@ -108,9 +108,9 @@ class Collect:
 
     __slots__ = ("_decoder", "_reader", "answer", "size")
 
-    def __init__(self, source: Dialect) -> None:
+    def __init__(self, source: Dialect, *, answer: str | None = None) -> None:
         self._decoder = EventDecoder()
-        self._reader = reader(source)
+        self._reader = reader(source, answer=answer)
         self.answer = Answer()
         self.size = 0
 
@@ -148,8 +148,8 @@ class Translate:
 
     __slots__ = ("_begun", "_collect", "_writer", "ready")
 
-    def __init__(self, source: Dialect, target: Writer) -> None:
-        self._collect = Collect(source)
+    def __init__(self, source: Dialect, target: Writer, *, answer: str | None = None) -> None:
+        self._collect = Collect(source, answer=answer)
         self._writer = target
         self._begun = False
         self.ready = False

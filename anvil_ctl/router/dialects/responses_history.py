@@ -25,9 +25,16 @@ _HOSTED = frozenset({
 })  # fmt: skip
 
 
-def seal(thinking: str) -> str:
+class Thoughts(msgspec.Struct, frozen=True):
+    """What a model thought, and Anthropic's signature under it, if there is one."""
+
+    text: str
+    signature: str = ""
+
+
+def seal(thoughts: Thoughts) -> str:
     """Reasoning in the form in which a caller that keeps no state gives it back unchanged."""
-    return _SEAL + base64.b64encode(thinking.encode("utf-8", "replace")).decode("ascii")
+    return _SEAL + base64.b64encode(msgspec.json.encode(thoughts)).decode("ascii")
 
 
 def messages(instructions: object, items: object, tools: Toolbox) -> list[JSON]:
@@ -65,8 +72,8 @@ class _Chat:
             self._output(item, where)
         elif kind == "reasoning":
             thinking = _thinking(item)
-            if thinking:
-                self._assistant().update(remembered(thinking))
+            if thinking.text:
+                self._assistant().update(remembered(thinking.text, thinking.signature))
         elif kind not in _HOSTED:
             raise BadRequestError(
                 f"{where}: items of type {kind!r} are not supported", kind="unsupported_parameter"
@@ -187,11 +194,12 @@ def _refusal(content: object) -> str:
     return "".join(string(part.get("refusal")) for part in objects(content))
 
 
-def _thinking(item: JSON) -> str:
+def _thinking(item: JSON) -> Thoughts:
     sealed = string(item.get("encrypted_content"))
     if sealed.startswith(_SEAL):
         try:
-            return base64.b64decode(sealed.removeprefix(_SEAL), validate=True).decode()
-        except (binascii.Error, ValueError):
-            return ""
-    return text_of(item.get("content"))
+            data = base64.b64decode(sealed.removeprefix(_SEAL), validate=True)
+            return msgspec.json.decode(data, type=Thoughts)
+        except (binascii.Error, ValueError, msgspec.DecodeError):
+            return Thoughts("")
+    return Thoughts(text_of(item.get("content")))

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from anvil_ctl.router.dialects.call import JSON
-from anvil_ctl.router.dialects.responses_history import seal
+from anvil_ctl.router.dialects.responses_history import Thoughts, seal
 from anvil_ctl.router.dialects.responses_tools import Kind, Tool
 
 # (type, fields) of each event, still without its number.
@@ -84,12 +84,13 @@ class Message:
 class Reasoning:
     """What the model thought. `sealed`: with a copy that a caller without state can give back."""
 
-    __slots__ = ("_sealed", "_texts", "id", "index")
+    __slots__ = ("_sealed", "_texts", "id", "index", "signature")
 
     def __init__(self, response: str, index: int, sealed: bool) -> None:
         self.id = f"rs_{response}_{index}"
         self.index = index
         self._sealed = sealed
+        self.signature = ""
         self._texts: list[str] = []
 
     def begin(self) -> Events:
@@ -129,7 +130,7 @@ class Reasoning:
             "status": "incomplete" if cut else "completed",
         }
         if self._sealed:
-            item["encrypted_content"] = seal(text)
+            item["encrypted_content"] = seal(Thoughts(text, self.signature))
         return item
 
     def _at(self) -> JSON:

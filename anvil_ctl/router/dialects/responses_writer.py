@@ -11,6 +11,7 @@ from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.call import JSON
 from anvil_ctl.router.dialects.delta import (
     Delta,
+    Signature,
     Text,
     Thinking,
     ToolArguments,
@@ -82,6 +83,8 @@ class ResponsesWriter:
                         sealed = self._asked.sealed
                         out += self._start(Reasoning(self._stamp.id, len(self._items), sealed))
                     out += self._piece(self._open, text)
+                case Signature(text) if isinstance(self._open, Reasoning):
+                    self._open.signature = text
                 case ToolStart():
                     out += self._call(delta)
                 case ToolArguments(slot, text) if slot in self._slots:
@@ -153,8 +156,10 @@ def whole(answer: Answer, stamp: Stamp, asked: Asked) -> bytes:
     reason = finish.for_openai(answer.reason, tools=bool(answer.calls))
     items: list[Item] = []
     if answer.thinking:
-        items.append(Reasoning(stamp.id, 0, asked.sealed))
-        items[-1].piece(answer.thinking)
+        thought = Reasoning(stamp.id, 0, asked.sealed)
+        thought.piece(answer.thinking)
+        thought.signature = answer.signature
+        items.append(thought)
     if answer.text or not answer.calls:
         items.append(Message(stamp.id, len(items)))
         items[-1].piece(answer.text)

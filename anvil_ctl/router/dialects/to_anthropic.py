@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from anvil_ctl.router.dialects.anthropic_writer import arguments_object
 from anvil_ctl.router.dialects.blocks import copy_present, number, objects, string, text_of
-from anvil_ctl.router.dialects.call import JSON
+from anvil_ctl.router.dialects.call import JSON, BadRequestError
+from anvil_ctl.router.dialects.chat import SIGNATURE
 
+ANSWER = "give_answer"
 _SYSTEM = ("system", "developer")
 _TOOL_CHOICES: dict[str, str] = {"auto": "auto", "required": "any", "none": "none"}
 _BUDGETS = {"low": 1024, "medium": 4096, "high": 16384, "xhigh": 16384}
@@ -16,9 +18,14 @@ _LEAST_BUDGET = 1024
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 
 
-def translate(raw: JSON, *, max_tokens: int) -> JSON:
-    """The request in Anthropic's words; `max_tokens` applies where the caller set no bound."""
-    body: JSON = {"messages": _merged(_messages(raw))}
+def translate(raw: JSON, *, max_tokens: int, local: bool = True, schemas: bool = False) -> JSON:
+    """The request in Anthropic's words; `max_tokens` applies where the caller set no bound.
+
+    `local` engines take a model's earlier thoughts as they are, the service itself only signed.
+    `schemas`: the service takes a JSON schema for its answer. One that doesn't is made to call a
+    tool whose input is the answer, `ANSWER`. Raises BadRequestError where that can't be.
+    """
+    body: JSON = {"messages": _merged(_messages(raw, local=local))}
     asked = raw.get("max_tokens") or raw.get("max_completion_tokens")
     body["max_tokens"] = asked or max_tokens
     system = [
@@ -39,11 +46,26 @@ def translate(raw: JSON, *, max_tokens: int) -> JSON:
     if tools:
         body["tools"] = tools
         _choose(raw, body)
-    _think(raw, body)
+    _think(raw, body, local=local)
+    _shape(raw, body, schemas=schemas)
     return body
 
 
-def _messages(raw: JSON) -> Iterator[tuple[str, list[JSON]]]:
+def asks_for_answer(raw: JSON, *, schemas: bool) -> bool:
+    """Whether the translated request forces the tool `ANSWER`, so that its input is the answer."""
+    return _schema(raw) is not None and not schemas
+
+
+def _unsigned(messages: object) -> bool:
+    """Whether the conversation stands between a call without thoughts and its result."""
+    none: JSON = {}
+    *_, call, result = [none, none, *objects(messages)]
+    answers = any(block.get("type") == "tool_result" for block in objects(result.get("content")))
+    thinks = any(block.get("type") == "thinking" for block in objects(call.get("content")))
+    return answers and not thinks
+
+
+def _messages(raw: JSON, *, local: bool) -> Iterator[tuple[str, list[JSON]]]:
     """(role, blocks) of each turn, not yet merged."""
     known: set[str] = set()
     for message in objects(raw.get("messages")):
@@ -53,7 +75,7 @@ def _messages(raw: JSON) -> Iterator[tuple[str, list[JSON]]]:
         if role in ("tool", "function"):
             yield "user", [_result(message, known)]
         elif role == "assistant":
-            yield "assistant", _assistant(message, known)
+            yield "assistant", [*_thoughts(message, local=local), *_assistant(message, known)]
         else:
             yield "user", list(_parts(message.get("content")))
 
@@ -71,6 +93,12 @@ def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
             blocks = list(new)
             messages.append({"role": role, "content": blocks})
     return messages
+
+
+def _thoughts(message: JSON, *, local: bool) -> Iterator[JSON]:
+    thoughts, signature = string(message.get("reasoning_content")), string(message.get(SIGNATURE))
+    if thoughts and (local or signature):
+        yield {"type": "thinking", "thinking": thoughts, "signature": signature}
 
 
 def _assistant(message: JSON, known: set[str]) -> list[JSON]:
@@ -147,10 +175,43 @@ def _choose(raw: JSON, body: JSON) -> None:
         body["tool_choice"] = translated
 
 
-def _think(raw: JSON, body: JSON) -> None:
+def _schema(raw: JSON) -> object:
+    """The schema that the answer must have; None if any text will do."""
+    shape = raw.get("response_format")
+    kind = shape.get("type") if isinstance(shape, dict) else None
+    if not isinstance(shape, dict) or kind in (None, "text"):
+        return None
+    given = shape.get("json_schema")
+    schema = given.get("schema") if isinstance(given, dict) else None
+    return schema if kind == "json_schema" and isinstance(schema, dict) else {"type": "object"}
+
+
+def _shape(raw: JSON, body: JSON, *, schemas: bool) -> None:
+    schema = _schema(raw)
+    if schema is None:
+        return
+    if schemas:
+        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+        return
+    if body.get("tools"):
+        # Forcing one tool forbids the others; dropping the format would break a promise unnoticed.
+        raise BadRequestError(
+            "response_format: this model's engine cannot be held to a format beside tools"
+        )
+    text = "Give the answer, in this form and in no other."
+    body["tools"] = [{"name": ANSWER, "description": text, "input_schema": schema}]
+    body["tool_choice"] = {"type": "tool", "name": ANSWER}
+    # A forced tool and thinking exclude each other.
+    body.pop("thinking", None)
+
+
+def _think(raw: JSON, body: JSON, *, local: bool) -> None:
     budget = _BUDGETS.get(string(raw.get("reasoning_effort")))
     most = body["max_tokens"]
     if budget is None or not isinstance(most, int) or most <= _LEAST_BUDGET:
+        return
+    # Between a call and its result the service wants the thoughts before the call, signed.
+    if not local and _unsigned(body["messages"]):
         return
     body["thinking"] = {"type": "enabled", "budget_tokens": min(budget, most - 1)}
     # With thinking on, Anthropic's API takes no sampling temperature but its own.

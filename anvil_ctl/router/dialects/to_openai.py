@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from anvil_ctl.router.dialects import prefix
+from anvil_ctl.router.dialects import deferred, prefix
 from anvil_ctl.router.dialects.blocks import copy_present, number, objects, string, text_of
 from anvil_ctl.router.dialects.call import JSON
 from anvil_ctl.router.dialects.chat import EFFORTS, merged, remembered
@@ -25,11 +25,12 @@ def translate(raw: JSON, *, local: bool) -> JSON:
         copy_present(raw, body, "top_k")
     if raw.get("stop_sequences"):
         body["stop"] = raw["stop_sequences"]
-    tools = [_tool(tool) for tool in objects(raw.get("tools")) if _is_own(tool)]
+    tools = [_tool(tool) for tool in deferred.offered(raw) if _is_own(tool)]
     if tools:
         body["tools"] = tools
         _choose(raw, body)
     _think(raw, body, local)
+    _shape(raw, body)
     return body
 
 
@@ -152,6 +153,16 @@ def _choose(raw: JSON, body: JSON) -> None:
         body["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
     if choice.get("disable_parallel_tool_use") is True:
         body["parallel_tool_calls"] = False
+
+
+def _shape(raw: JSON, body: JSON) -> None:
+    """The format that the answer must have: `output_config.format`, or its older name."""
+    asked = raw.get("output_config")
+    shape = asked.get("format") if isinstance(asked, dict) else None
+    shape = shape if isinstance(shape, dict) else raw.get("output_format")
+    if isinstance(shape, dict) and shape.get("type") == "json_schema":
+        schema: JSON = {"name": "answer", "schema": shape.get("schema"), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 
 def _think(raw: JSON, body: JSON, local: bool) -> None:

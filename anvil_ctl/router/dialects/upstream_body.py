@@ -45,6 +45,8 @@ class Target(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     extra_body: JSON | None = None
     extra_body_defaults: JSON | None = None
+    # Whether an engine that speaks Anthropic's dialect takes a JSON schema for its answer.
+    schemas: bool = False
 
 
 def build(call: Call, target: Target, *, stream: bool) -> bytes:
@@ -68,6 +70,12 @@ def assemble(call: Call, target: Target, *, stream: bool) -> JSON:
     return body
 
 
+def answers_by_tool(call: Call, target: Target) -> bool:
+    """Whether the answer is the input of a tool that the body forces the engine to call."""
+    other = call.spoken is not target.dialect and target.dialect is Dialect.ANTHROPIC
+    return other and to_anthropic.asks_for_answer(call.raw, schemas=target.schemas)
+
+
 def _same(call: Call, target: Target) -> JSON:
     if target.local:
         body = {key: value for key, value in call.raw.items() if key not in _PRIVATE}
@@ -75,14 +83,16 @@ def _same(call: Call, target: Target) -> JSON:
             prefix.plain_anthropic(body)
         else:
             prefix.plain_openai(body)
-        if call.asked is not None and string(body.get("reasoning_effort")):
-            effort = string(body["reasoning_effort"])
-            body["reasoning_effort"] = EFFORTS.get(effort, effort)
+        if call.asked is not None:
+            body["messages"] = list(forgotten(body["messages"], thoughts=False))
+            effort = string(body.get("reasoning_effort"))
+            if effort:
+                body["reasoning_effort"] = EFFORTS.get(effort, effort)
         return body
     known = _KNOWN[target.dialect] - _WITHHELD
     body = {key: value for key, value in call.raw.items() if key in known}
     if call.asked is not None:
-        body["messages"] = list(forgotten(body["messages"]))
+        body["messages"] = list(forgotten(body["messages"], thoughts=True))
     return body
 
 
@@ -91,12 +101,10 @@ def _other(call: Call, target: Target) -> JSON:
         return to_openai.translate(call.raw, local=target.local)
     if call.raw.get("n") not in (None, 1):
         raise BadRequestError("n: only one choice is supported")
-    shape = call.raw.get("response_format")
-    if isinstance(shape, dict) and shape.get("type") not in (None, "text"):
-        # Dropping it would turn a promised JSON answer into prose without anybody noticing.
-        raise BadRequestError("response_format: this model's engine cannot be held to a format")
     most = target.max_output_tokens or _MAX_TOKENS
-    return to_anthropic.translate(call.raw, max_tokens=most)
+    return to_anthropic.translate(
+        call.raw, max_tokens=most, local=target.local, schemas=target.schemas
+    )
 
 
 def _merge(body: JSON, extra: Mapping[str, object], *, hard: bool) -> None:

@@ -109,6 +109,7 @@ async def test_the_openai_client_gets_an_answer_from_either_dialect(
         assert raw.headers["x-anvil-mode"] == "agentic"
         assert raw.headers["x-anvil-source"] == "declared-preset"
         assert raw.headers["x-anvil-fell-back"] == "false"
+        assert raw.headers.get("x-anvil-usage") == ("upstream" if dialect == "anthropic" else None)
         assert raw.headers["x-anvil-tiers-tried"] == "one"
         assert engine.seen[0].json["model"] == "one-model"
         assert engine.seen[0].headers.get("authorization") is None
@@ -329,3 +330,19 @@ async def test_a_body_that_is_no_json_object_is_refused(tmp_path: Path, body: by
         answer = await client.post("/v1/chat/completions", content=body)
 
         assert answer.status_code == 400
+
+
+async def test_an_answer_says_where_its_counts_are_guesses(tmp_path: Path) -> None:
+    events = doubles.anthropic_events(({"type": "text", "text": "Hello there, all of you."}, []))
+    uncounted = [event.replace(b'"usage"', b'"unused"') for event in events]
+    async with stack(tmp_path, "anthropic", doubles.streams(uncounted)) as (running, _engine):
+        async with for_openai(running) as client:
+            raw = await client.chat.completions.with_raw_response.create(
+                model="chat", messages=[{"role": "user", "content": "hello, and how are you?"}]
+            )
+        usage = raw.parse().usage
+
+        assert raw.headers["x-anvil-usage"] == "estimated"
+        assert usage is not None
+        assert usage.prompt_tokens > 5
+        assert usage.completion_tokens > 4

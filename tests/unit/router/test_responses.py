@@ -228,6 +228,52 @@ async def test_reasoning_is_told_and_comes_back_to_the_engine_unchanged(tmp_path
         assert messages[1] == {"role": "assistant", "content": "Yes.", **thought}
 
 
+SIGNED = doubles.anthropic_events(
+    ({"type": "thinking", "thinking": "", "signature": ""},
+     [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "sig"}]),
+    ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "Yes."}]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_signed_thoughts_come_back_to_an_anthropic_engine_with_their_signature(
+    tmp_path: Path, streamed: bool
+) -> None:
+    async with (
+        stack(tmp_path, "anthropic", doubles.streams(SIGNED)) as (running, engine),
+        for_openai(running) as client,
+    ):
+        if streamed:
+            async with responses(client).stream(model="chat", input="q", **AGENT) as stream:
+                response = await stream.get_final_response()
+        else:
+            response = await responses(client).create(model="chat", input="q", **AGENT)
+        sealed = response.output[0].encrypted_content
+        again = [
+            {"role": "user", "content": "q"},
+            {"type": "reasoning", "summary": [], "encrypted_content": sealed},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "r"},
+        ]
+        await responses(client).create(model="chat", input=again)
+
+        messages: Any = engine.seen[1].json["messages"]
+        assert messages[1]["content"][0] == {
+            "type": "thinking", "thinking": "Hm.", "signature": "sig",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("sealed", ["anvil1.", "anvil1.!", "anvil1.bm9wZQ==", "somebody else's"])
+async def test_a_seal_that_is_not_ours_is_no_thought(tmp_path: Path, sealed: str) -> None:
+    async with stack(tmp_path, "openai", by_stream(OPENAI_TEXT, OPENAI_WHOLE)) as (running, engine):
+        async with for_openai(running) as client:
+            items = [{"role": "user", "content": "q"},
+                     {"type": "reasoning", "summary": [], "encrypted_content": sealed}]  # fmt: skip
+            await responses(client).create(model="chat", input=items)
+
+        assert engine.seen[0].json["messages"] == [{"role": "user", "content": "q"}]
+
+
 async def test_an_answer_that_is_too_long_is_incomplete(tmp_path: Path) -> None:
     script = doubles.streams(doubles.openai_events({"content": "Once"}, finish="length"))
     async with (

@@ -138,7 +138,8 @@ async def test_what_one_dialect_cannot_say_goes_to_a_tier_of_the_other_or_is_400
             doubles.tier("b", second.url),
             presets='chat = ["a", "b"]',
         )
-        body = {**ASK, "response_format": {"type": "json_object"}}
+        tool = {"type": "function", "function": {"name": "f"}}
+        body = {**ASK, "response_format": {"type": "json_object"}, "tools": [tool]}
         async with (
             doubles.router(tmp_path / "r.toml", text) as running,
             asker(running.url) as client,

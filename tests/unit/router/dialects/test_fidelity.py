@@ -1,0 +1,425 @@
+"""What must not be lost between a caller and an engine, in the caller's own dialect and across."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anvil_ctl.router.dialects import call as calls
+from anvil_ctl.router.dialects import recode
+from anvil_ctl.router.dialects.answer import Answer, Stamp
+from anvil_ctl.router.dialects.call import JSON, BadRequestError, Call, Dialect
+from anvil_ctl.router.dialects.delta import Finish, Text, ToolArguments, ToolStart, Usage
+from anvil_ctl.router.dialects.to_anthropic import ANSWER
+from anvil_ctl.router.dialects.upstream_body import Target, answers_by_tool, build
+from anvil_ctl.upstream.endpoint import endpoint
+from tests.unit.router import doubles
+
+OPENAI, ANTHROPIC = Dialect.OPENAI, Dialect.ANTHROPIC
+USER: JSON = {"role": "user", "content": "x"}
+STAMP = Stamp("id1", 5, "chat")
+
+EVERYTHING: dict[Dialect, JSON] = {
+    OPENAI: {
+        "model": "chat", "stream": False, "max_completion_tokens": 9, "temperature": 1.5, "top_p": 0.9,
+        "stop": "END", "n": 2, "seed": 3, "logit_bias": {"5": 1}, "logprobs": True, "top_logprobs": 2,
+        "presence_penalty": 0.5, "frequency_penalty": 0.5, "reasoning_effort": "xhigh",
+        "parallel_tool_calls": False, "service_tier": "auto", "user": "u", "metadata": {"a": "b"},
+        "tool_choice": {"type": "function", "function": {"name": "f"}}, "an_engines_own": {"k": [1]},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
+        "tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {}}}],
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "s"}]},
+            {"role": "user", "name": "Ann", "content": [
+                {"type": "text", "text": "see"}, {"type": "text", "text": "this"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}}]},
+            {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+            {"role": "system", "content": "second"},
+        ],
+    },
+    ANTHROPIC: {
+        "model": "chat", "stream": False, "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3,
+        "stop_sequences": ["END"], "metadata": {"user_id": "u"}, "service_tier": "auto",
+        "thinking": {"type": "enabled", "budget_tokens": 1024}, "output_config": {"effort": "max"},
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "tools": [{"name": "f", "input_schema": {}, "cache_control": {"type": "ephemeral"}},
+                  {"type": "web_search_20250305", "name": "web_search"}],
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "text", "text": "see", "cache_control": {"type": "ephemeral"}},
+                {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}},
+                {"type": "document", "source": {"type": "text", "data": "d"}}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "sig"},
+                {"type": "redacted_thinking", "data": "zz"},
+                {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1.50}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t", "content": "r", "is_error": True}]},
+        ],
+    },
+}  # fmt: skip
+
+
+def sent(
+    body: JSON, source: Dialect, target: Dialect, *, local: bool = True, **keys: object
+) -> JSON:
+    call = calls.parse(source, json.dumps(body).encode())
+    made = Target(target, "m", local, **keys)  # type: ignore[arg-type]
+    value = json.loads(build(call, made, stream=call.stream))
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+def test_a_local_engine_of_the_same_dialect_gets_every_field_as_it_was_sent(
+    dialect: Dialect,
+) -> None:
+    asked = EVERYTHING[dialect]
+
+    assert sent(asked, dialect, dialect) == {**asked, "model": "m"}
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+def test_a_cloud_service_gets_every_field_of_its_api_and_nothing_of_the_person(
+    dialect: Dialect,
+) -> None:
+    asked = {
+        **EVERYTHING[dialect],
+        "store": True,
+        "prompt_cache_key": "k",
+        "safety_identifier": "i",
+    }
+    withheld = {"user", "metadata", "an_engines_own", "store", "prompt_cache_key"}
+    withheld |= {"safety_identifier"}
+    expected = {key: value for key, value in asked.items() if key not in withheld}
+
+    assert sent(asked, dialect, dialect, local=False) == {**expected, "model": "m"}
+
+
+def test_what_is_for_the_router_goes_no_further() -> None:
+    asked: JSON = {"messages": [USER], "signals": {}, "modality": "voice", "voice": True}
+
+    assert set(sent(asked, OPENAI, OPENAI)) == {"model", "messages", "stream"}
+
+
+@pytest.mark.parametrize("source", [OPENAI, ANTHROPIC])
+def test_nothing_is_invented(source: Dialect) -> None:
+    bound = {"max_tokens": 9} if source is ANTHROPIC else {}
+    other = OPENAI if source is ANTHROPIC else ANTHROPIC
+
+    assert set(sent({"messages": [USER], **bound}, source, source)) == {
+        "model", "messages", "stream", *bound,
+    }  # fmt: skip
+    assert set(sent({"messages": [USER], **bound}, source, other)) == {
+        "model", "messages", "stream", "max_tokens",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 4096), (777, 777)])
+def test_anthropics_bound_is_the_tiers_own_where_the_caller_set_none(
+    most: int | None, expected: int
+) -> None:
+    body = sent({"messages": [USER]}, OPENAI, ANTHROPIC, max_output_tokens=most)
+
+    assert body["max_tokens"] == expected
+
+
+@pytest.mark.parametrize("source", [OPENAI, ANTHROPIC])
+def test_without_tools_no_choice_of_one_is_sent(source: Dialect) -> None:
+    other = OPENAI if source is ANTHROPIC else ANTHROPIC
+    choice: object = "required" if source is OPENAI else {"type": "any"}
+    asked: JSON = {
+        "messages": [USER], "max_tokens": 9, "tool_choice": choice,
+        "tools": [{"type": "bash_20250124", "name": "bash"}],
+    }  # fmt: skip
+
+    assert not {"tools", "tool_choice"} & set(sent(asked, source, other))
+
+
+@pytest.mark.parametrize(
+    ("openai", "anthropic"),
+    [
+        ("auto", {"type": "auto"}),
+        ("required", {"type": "any"}),
+        ("none", {"type": "none"}),
+        ({"type": "function", "function": {"name": "f"}}, {"type": "tool", "name": "f"}),
+    ],
+)
+def test_a_choice_of_tools_has_a_word_in_each_dialect(openai: object, anthropic: object) -> None:
+    one: JSON = {"messages": [USER], "tool_choice": openai,
+                 "tools": [{"type": "function", "function": {"name": "f"}}]}  # fmt: skip
+    other: JSON = {"messages": [USER], "tool_choice": anthropic, "max_tokens": 9,
+                   "tools": [{"name": "f", "input_schema": {}}]}  # fmt: skip
+
+    assert sent(one, OPENAI, ANTHROPIC)["tool_choice"] == anthropic
+    assert sent(other, ANTHROPIC, OPENAI)["tool_choice"] == openai
+
+
+@pytest.mark.parametrize("choice", ["sometimes", {"type": "mcp"}, 5])
+def test_a_choice_of_no_known_shape_is_left_out(choice: object) -> None:
+    asked: JSON = {"messages": [USER], "tool_choice": choice,
+                   "tools": [{"type": "function", "function": {"name": "f"}}]}  # fmt: skip
+
+    assert "tool_choice" not in sent(asked, OPENAI, ANTHROPIC)
+
+
+def test_images_are_told_in_either_form_in_both_directions() -> None:
+    inline: JSON = {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": "AA"},
+    }
+    linked: JSON = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
+    urls: list[JSON] = [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+        {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+    ]
+    there = sent({"messages": [{"role": "user", "content": urls}]}, OPENAI, ANTHROPIC)
+    back = sent({"messages": there["messages"], "max_tokens": 9}, ANTHROPIC, OPENAI)
+
+    assert there["messages"] == [{"role": "user", "content": [inline, linked]}]
+    assert back["messages"] == [{"role": "user", "content": urls}]
+
+
+def test_users_words_after_results_are_in_the_same_turn_and_both_system_prompts_survive() -> None:
+    asked: JSON = {"messages": [
+        {"role": "system", "content": "one"}, {"role": "developer", "content": "two"}, USER,
+        {"role": "assistant", "tool_calls": [
+            {"id": "", "type": "function", "function": {"name": "f", "arguments": ""}},
+            {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "b", "content": "r"},
+        {"role": "tool", "tool_call_id": "lost", "content": "orphan"},
+        USER, {"role": "user", "content": "more"}]}  # fmt: skip
+    body = sent(asked, OPENAI, ANTHROPIC)
+    messages = body["messages"]
+    assert isinstance(messages, list)
+
+    assert body["system"] == "one\n\ntwo"
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+    assert [block["id"] for block in messages[1]["content"]] == ["toolu_0", "b"]
+    assert [block["type"] for block in messages[2]["content"]] == [
+        "tool_result", "text", "text", "text",
+    ]  # fmt: skip
+    assert messages[2]["content"][1]["text"] == "Tool result: orphan"
+
+
+def test_between_a_call_and_its_result_the_service_is_asked_to_think_only_on_signed_thoughts() -> (
+    None
+):
+    def thinks(local: bool, turns: int, **more: object) -> bool:
+        called: JSON = {"role": "assistant", "tool_calls": [
+            {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}  # fmt: skip
+        result: JSON = {"role": "tool", "tool_call_id": "b", "content": "r"}
+        asked: JSON = {"reasoning_effort": "low", "max_tokens": 9000,
+                       "messages": [USER, {**called, **more}, result][:turns]}  # fmt: skip
+        return "thinking" in sent(asked, OPENAI, ANTHROPIC, local=local)
+
+    assert thinks(False, 1)
+    assert not thinks(False, 3)
+    assert not thinks(False, 3, reasoning_content="hm")
+    assert thinks(False, 3, reasoning_content="hm", reasoning_signature="s")
+    assert thinks(True, 3)
+
+
+# the format of the answer
+
+SCHEMA: JSON = {"type": "object", "properties": {"a": {"type": "integer"}}}
+SHAPED: JSON = {
+    "messages": [USER],
+    "max_tokens": 5000,
+    "reasoning_effort": "low",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}},
+}
+
+
+def test_a_service_that_takes_schemas_gets_the_schema() -> None:
+    body = sent(SHAPED, OPENAI, ANTHROPIC, schemas=True)
+
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}}
+    assert "tools" not in body
+
+
+@pytest.mark.parametrize(
+    ("shape", "schema"),
+    [(SHAPED["response_format"], SCHEMA), ({"type": "json_object"}, {"type": "object"})],
+)
+def test_any_other_is_made_to_call_a_tool_whose_input_is_the_answer(
+    shape: object, schema: object
+) -> None:
+    body = sent({**SHAPED, "response_format": shape}, OPENAI, ANTHROPIC)
+    tools = body["tools"]
+    assert isinstance(tools, list)
+
+    assert [(tool["name"], tool["input_schema"]) for tool in tools] == [(ANSWER, schema)]
+    assert body["tool_choice"] == {"type": "tool", "name": ANSWER}
+    assert "thinking" not in body
+
+
+def test_beside_tools_of_the_callers_own_a_format_cannot_be_kept() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+
+    with pytest.raises(BadRequestError, match="response_format"):
+        sent({**SHAPED, "tools": tools}, OPENAI, ANTHROPIC)
+
+
+@pytest.mark.parametrize("key", ["output_config", "output_format"])
+def test_anthropics_format_is_asked_of_a_chat_engine(key: str) -> None:
+    shape = {"type": "json_schema", "schema": SCHEMA}
+    asked = {"output_config": {"format": shape}} if key == "output_config" else {key: shape}
+    body = sent({"messages": [USER], "max_tokens": 9, **asked}, ANTHROPIC, OPENAI)
+
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True},
+    }
+
+
+FORCED: JSON = {"type": "tool_use", "id": "t", "name": ANSWER, "input": {}}
+
+
+def test_the_answering_tools_input_is_the_answers_text() -> None:
+    fragments: list[JSON] = [
+        {"type": "input_json_delta", "partial_json": '{"a":'},
+        {"type": "input_json_delta", "partial_json": " 1}"},
+    ]
+    stream = b"".join(doubles.anthropic_events((FORCED, fragments), stop="tool_use"))
+    call = Call(OPENAI, "chat", stream=True, include_usage=False, raw=SHAPED)
+    writer = recode.writer(call, STAMP)
+    out = recode.Translate(ANTHROPIC, writer, answer=ANSWER)
+    told = out.feed(stream) + out.finish()
+    whole = recode.reader(ANTHROPIC, answer=ANSWER).whole(
+        json.dumps({
+            "content": [{**FORCED, "input": {"a": 1}}], "stop_reason": "tool_use",
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }).encode()
+    )  # fmt: skip
+    answer = Answer()
+    answer.extend(whole)
+
+    assert answers_by_tool(call, Target(ANTHROPIC, "m", True))
+    assert not answers_by_tool(call, Target(ANTHROPIC, "m", True, schemas=True))
+    assert not answers_by_tool(call, Target(OPENAI, "m", True))
+    back = recode.Collect(OPENAI)
+    back.feed(told)
+    back.finish()
+    assert (back.answer.text, back.answer.reason, back.answer.calls) == ('{"a": 1}', "stop", [])
+    assert (json.loads(answer.text), answer.calls) == ({"a": 1}, [])
+
+
+# tools that an agent defers
+
+DEFERRED: JSON = {
+    "max_tokens": 9,
+    "tools": [
+        {"name": "A", "input_schema": {}},
+        {"name": "Web", "input_schema": {}, "defer_loading": True},
+        {"name": "Never", "input_schema": {}, "defer_loading": True},
+        {"name": "Zed", "input_schema": {}},
+    ],
+    "messages": [
+        USER,
+        {"role": "assistant", "content": [
+            {"type": "tool_use", "id": "t", "name": "A", "input": {}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": [
+                {"type": "tool_reference", "tool_name": "Web"}]}]},
+    ],
+}  # fmt: skip
+
+
+def test_a_deferred_tool_is_offered_behind_the_others_once_it_was_referred_to() -> None:
+    messages = DEFERRED["messages"]
+    assert isinstance(messages, list)
+    before = sent({**DEFERRED, "messages": messages[:1]}, ANTHROPIC, OPENAI)["tools"]
+    body = sent(DEFERRED, ANTHROPIC, OPENAI)
+    after, chat = body["tools"], body["messages"]
+    assert isinstance(before, list)
+    assert isinstance(after, list)
+    assert isinstance(chat, list)
+
+    assert [tool["function"]["name"] for tool in before] == ["A", "Zed"]
+    assert after[:2] == before
+    assert [tool["function"]["name"] for tool in after[2:]] == ["Web"]
+    assert chat[-1]["content"] == "The tool Web can be called now."
+
+
+def test_a_local_anthropic_engine_is_told_in_words_and_the_service_itself_as_it_was_sent() -> None:
+    local = sent(DEFERRED, ANTHROPIC, ANTHROPIC)
+    cloud = sent(DEFERRED, ANTHROPIC, ANTHROPIC, local=False)
+    messages = local["messages"]
+    assert isinstance(messages, list)
+
+    assert local["tools"] == [
+        {"name": "A", "input_schema": {}},
+        {"name": "Zed", "input_schema": {}},
+        {"name": "Web", "input_schema": {}},
+    ]
+    assert messages[2]["content"][0]["content"] == [
+        {"type": "text", "text": "The tool Web can be called now."}
+    ]
+    assert (cloud["tools"], cloud["messages"]) == (DEFERRED["tools"], DEFERRED["messages"])
+
+
+# answers
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "sequence"),
+    [
+        ({"finish_reason": "stop", "stop_reason": "END"}, "stop_sequence", "END"),
+        ({"finish_reason": "stop", "matched_stop": "END"}, "stop_sequence", "END"),
+        ({"finish_reason": "stop", "stop_reason": 151645}, "end_turn", None),
+        ({"finish_reason": "length", "matched_stop": None}, "max_tokens", None),
+    ],
+)
+def test_the_stop_sequence_that_was_met_is_told_where_the_engine_says_it(
+    told: JSON, reason: str, sequence: str | None
+) -> None:
+    body = {"choices": [{"message": {"content": "a"}, **told}]}
+    answer = Answer()
+    answer.extend(recode.reader(OPENAI).whole(json.dumps(body).encode()))
+    call = Call(ANTHROPIC, "chat", stream=False, include_usage=False, raw={})
+    message = json.loads(recode.render(call, answer, STAMP))
+
+    assert (message["stop_reason"], message["stop_sequence"]) == (reason, sequence)
+
+
+def test_every_kind_of_input_token_is_counted() -> None:
+    usage = {"input_tokens": 5, "cache_read_input_tokens": 70, "cache_creation_input_tokens": 9,
+             "output_tokens": 2}  # fmt: skip
+    body = {"content": [], "stop_reason": "end_turn", "usage": usage}
+    told = recode.reader(ANTHROPIC).whole(json.dumps(body).encode())
+
+    assert Usage(84, 2, 70) in told
+    chat: JSON = {"prompt_tokens": 84, "completion_tokens": 20,
+                  "prompt_tokens_details": {"cached_tokens": 70},
+                  "completion_tokens_details": {"reasoning_tokens": 15}}  # fmt: skip
+    whole = {"choices": [{"message": {"content": ""}}], "usage": chat}
+    read = recode.reader(OPENAI).whole(json.dumps(whole).encode())
+    assert Usage(84, 20, 70, 15) in read
+
+
+def test_calls_without_ids_get_some_that_are_different() -> None:
+    answer = Answer()
+    answer.extend([ToolStart(0, "", "f"), ToolArguments(0, "{}"), ToolStart(1, "", "f"),
+                   Text("t"), Finish("stop")])  # fmt: skip
+    for dialect, prefix in ((OPENAI, "call_"), (ANTHROPIC, "toolu_")):
+        call = Call(dialect, "chat", stream=False, include_usage=False, raw={})
+        told = json.loads(recode.render(call, answer, STAMP))
+        if dialect is OPENAI:
+            ids = [made["id"] for made in told["choices"][0]["message"]["tool_calls"]]
+            assert told["choices"][0]["finish_reason"] == "tool_calls"
+        else:
+            ids = [block["id"] for block in told["content"] if block["type"] == "tool_use"]
+            assert told["stop_reason"] == "tool_use"
+        assert len(set(ids)) == 2
+        assert all(made.startswith(prefix) for made in ids)
+
+
+@pytest.mark.parametrize("base", ["http://e", "http://e/", "http://e/v1", "http://e/v1/"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/tokenize"])
+def test_no_path_has_its_version_twice(base: str, path: str) -> None:
+    assert endpoint(base, path).head.startswith(f"POST {path} HTTP/1.1\r\n".encode())
