@@ -46,6 +46,65 @@ def test_an_anthropic_client_gets_an_answer_from_the_same_engine(
     assert answer.stop_reason in ("end_turn", "max_tokens")
 
 
+def test_a_responses_client_gets_an_answer_from_the_same_engine(
+    agentic: Stack, openai_client: openai.OpenAI
+) -> None:
+    whole = openai_client.responses.create(
+        model="chat", max_output_tokens=24, temperature=0, input=QUESTION
+    )
+    with openai_client.responses.stream(
+        model="chat", max_output_tokens=24, temperature=0, input=QUESTION
+    ) as stream:
+        streamed = stream.until_done().get_final_response()
+
+    assert "Paris" in whole.output_text
+    assert streamed.output_text == whole.output_text
+    assert whole.usage is not None
+    assert whole.usage.output_tokens > 0
+
+
+def test_the_engine_counts_tokens_as_it_does_when_it_answers(
+    agentic: Stack, anthropic_client: anthropic.Anthropic
+) -> None:
+    messages: Any = [{"role": "user", "content": f"{QUESTION} \u00e9\u6f22"}]
+    counted = anthropic_client.messages.with_raw_response.count_tokens(
+        model="chat", system="Be brief.", messages=messages
+    )
+    answer = anthropic_client.messages.create(
+        model="chat", max_tokens=1, system="Be brief.", messages=messages
+    )
+    cached = answer.usage.cache_read_input_tokens or 0
+
+    assert counted.headers["x-anvil-token-count"] == "exact"
+    assert counted.parse().input_tokens == answer.usage.input_tokens + cached
+
+
+def test_the_second_turn_of_an_agent_is_read_from_the_cache(
+    agentic: Stack, anthropic_client: anthropic.Anthropic
+) -> None:
+    """With the line that Claude Code puts first, and that is another one each time."""
+    told = " ".join(f"Rule {number}: be kind." for number in range(60))
+
+    def turn(version: str, *more: Any) -> anthropic.types.Message:
+        billing = f"x-anthropic-billing-header: cc_version={version}; cc_entrypoint=cli;"
+        return anthropic_client.messages.create(
+            model="chat",
+            max_tokens=8,
+            system=[{"type": "text", "text": billing}, {"type": "text", "text": told}],
+            messages=[{"role": "user", "content": QUESTION}, *more],
+        )
+
+    first = turn("2.1.1.e8f")
+    text = first.content[0].text if first.content[0].type == "text" else ""
+    second = turn(
+        "2.1.1.54f", {"role": "assistant", "content": text}, {"role": "user", "content": "Why?"}
+    )
+    first_prompt = first.usage.input_tokens + (first.usage.cache_read_input_tokens or 0)
+
+    assert first_prompt > 300
+    assert (second.usage.cache_read_input_tokens or 0) >= 0.95 * first_prompt
+
+
 def test_an_openai_stream_arrives_while_it_is_made(
     agentic: Stack, openai_client: openai.OpenAI
 ) -> None:
