@@ -45,9 +45,27 @@ def copy_present(source: JSON, target: JSON, *keys: str) -> None:
 def _block_text(item: object) -> str:
     if not isinstance(item, dict):
         return ""
-    if item.get("type") == "tool_reference":
-        return reference_text(item)
+    match item.get("type"):
+        case "tool_reference":
+            return reference_text(item)
+        case "document":
+            return document_text(item)
+        case "search_result":
+            return text_of(item.get("content"), "\n")
     return string(item.get("text"))
+
+
+def document_text(document: JSON) -> str:
+    """The text of Anthropic's `document`; where it is none, that there is something unread."""
+    source = document.get("source")
+    found = source if isinstance(source, dict) else {}
+    title = string(document.get("title"))
+    text = string(found.get("data")) if found.get("type") == "text" else ""
+    text = text or text_of(found.get("content"), "\n")
+    if not text:
+        kind = string(found.get("media_type")) or "file"
+        text = f"[A document that this model cannot read: {kind}]"
+    return f"{title}\n{text}" if title else text
 
 
 def reference_text(reference: JSON) -> str:

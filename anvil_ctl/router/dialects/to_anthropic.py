@@ -102,7 +102,11 @@ def _thoughts(message: JSON, *, local: bool) -> Iterator[JSON]:
 
 
 def _assistant(message: JSON, known: set[str]) -> list[JSON]:
-    blocks = list(_parts(message.get("content")))
+    content = message.get("content")
+    if isinstance(content, list):
+        # What other services' models said beside text means nothing to this one.
+        content = [part for part in objects(content) if part.get("type") in ("text", "refusal")]
+    blocks = list(_parts(content))
     for call in objects(message.get("tool_calls")):
         function = call.get("function")
         if not isinstance(function, dict) or not string(function.get("name")):
@@ -137,6 +141,13 @@ def _parts(content: object) -> Iterator[JSON]:
                 yield {"type": "text", "text": text}
         elif kind == "image_url":
             yield from _image(part.get("image_url"))
+        elif kind == "file":
+            yield _document(part.get("file"))
+        else:
+            # Leaving it out would have the model answer a question that it hasn't heard.
+            raise BadRequestError(
+                f"messages: this model's engine takes no content of type {string(kind)!r}"
+            )
 
 
 def _image(value: object) -> Iterator[JSON]:
@@ -147,6 +158,18 @@ def _image(value: object) -> Iterator[JSON]:
         yield {"type": "image", "source": source}
     elif url:
         yield {"type": "image", "source": {"type": "url", "url": url}}
+
+
+def _document(file: object) -> JSON:
+    data = string(file.get("file_data")) if isinstance(file, dict) else ""
+    found = _DATA_URI.match(data)
+    if not isinstance(file, dict) or found is None:
+        raise BadRequestError("messages: a file must be sent whole, as a data URL in file_data")
+    source: JSON = {"type": "base64", "media_type": found[1], "data": data[found.end() :]}
+    document: JSON = {"type": "document", "source": source}
+    if string(file.get("filename")):
+        document["title"] = file["filename"]
+    return document
 
 
 def _function(tool: JSON) -> JSON:

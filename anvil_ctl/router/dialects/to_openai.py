@@ -97,6 +97,8 @@ def _user(role: str, content: object, known: set[str]) -> Iterator[JSON]:
             parts.append({"type": "text", "text": string(block.get("text"))})
         elif kind == "image":
             parts += _image(block)
+        elif kind in ("document", "search_result"):
+            parts.append({"type": "text", "text": text_of([block])})
     if not parts:
         return
     if all(part["type"] == "text" for part in parts):

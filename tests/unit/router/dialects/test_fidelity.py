@@ -184,6 +184,45 @@ def test_images_are_told_in_either_form_in_both_directions() -> None:
     assert back["messages"] == [{"role": "user", "content": urls}]
 
 
+def test_documents_are_told_as_far_as_they_can_be() -> None:
+    pdf: JSON = {"type": "document", "title": "a.pdf",
+                 "source": {"type": "base64", "media_type": "application/pdf", "data": "AA"}}  # fmt: skip
+    note: JSON = {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": "hi"},
+    }
+    found: JSON = {"type": "search_result", "content": [{"type": "text", "text": "found"}]}
+    read: JSON = {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": "lost", "content": [pdf]}, note, found]}  # fmt: skip
+    chat = sent({"messages": [read], "max_tokens": 9}, ANTHROPIC, OPENAI)["messages"]
+    file: JSON = {
+        "type": "file",
+        "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"},
+    }
+    back = sent({"messages": [{"role": "user", "content": [file]}]}, OPENAI, ANTHROPIC)["messages"]
+
+    assert chat == [
+        {
+            "role": "user",
+            "content": "Tool result: a.pdf\n[A document that this model cannot read: application/pdf]"
+            "\nhi\nfound",
+        }
+    ]
+    assert back == [{"role": "user", "content": [pdf]}]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+        {"type": "file", "file": {"file_id": "f1"}},
+    ],
+)
+def test_what_an_anthropic_engine_cannot_hear_is_refused_and_not_left_out(part: JSON) -> None:
+    with pytest.raises(BadRequestError, match="messages"):
+        sent({"messages": [{"role": "user", "content": [part]}]}, OPENAI, ANTHROPIC)
+
+
 def test_users_words_after_results_are_in_the_same_turn_and_both_system_prompts_survive() -> None:
     asked: JSON = {"messages": [
         {"role": "system", "content": "one"}, {"role": "developer", "content": "two"}, USER,
