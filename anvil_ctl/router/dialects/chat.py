@@ -11,7 +11,7 @@ from anvil_ctl.router.dialects.call import JSON
 EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 _NAMES = ("reasoning_content", "reasoning")
-# Anthropic's seal on thoughts; no chat engine knows it, so it never leaves in a chat.
+# Anthropic's signature under thoughts; no chat engine knows it, so it never leaves in a chat.
 SIGNATURE = "reasoning_signature"
 _THOUGHTS = frozenset({*_NAMES, SIGNATURE})
 
@@ -42,7 +42,7 @@ def remembered(thoughts: str, signature: str = "") -> JSON:
 
 
 def forgotten(messages: object, *, thoughts: bool) -> Iterator[JSON]:
-    """The messages without seals, and for services that know no field for them without thoughts."""
+    """The messages without signatures and, for services that know no field for them, thoughts."""
     hidden = _THOUGHTS if thoughts else frozenset({SIGNATURE})
     for message in objects(messages):
         yield {key: value for key, value in message.items() if key not in hidden}

@@ -13,7 +13,7 @@ from anvil_ctl.router.dialects.call import JSON, BadRequestError
 from anvil_ctl.router.dialects.chat import flat, remembered
 from anvil_ctl.router.dialects.responses_tools import Toolbox
 
-_SEAL = "anvil1."
+_PACKED = "anvil1."
 _SYSTEM = ("system", "developer")
 _CALLS = ("function_call", "custom_tool_call")
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
@@ -32,9 +32,9 @@ class Thoughts(msgspec.Struct, frozen=True):
     signature: str = ""
 
 
-def seal(thoughts: Thoughts) -> str:
+def pack(thoughts: Thoughts) -> str:
     """Reasoning in the form in which a caller that keeps no state gives it back unchanged."""
-    return _SEAL + base64.b64encode(msgspec.json.encode(thoughts)).decode("ascii")
+    return _PACKED + base64.b64encode(msgspec.json.encode(thoughts)).decode("ascii")
 
 
 def messages(instructions: object, items: object, tools: Toolbox) -> list[JSON]:
@@ -195,10 +195,10 @@ def _refusal(content: object) -> str:
 
 
 def _thinking(item: JSON) -> Thoughts:
-    sealed = string(item.get("encrypted_content"))
-    if sealed.startswith(_SEAL):
+    packed = string(item.get("encrypted_content"))
+    if packed.startswith(_PACKED):
         try:
-            data = base64.b64decode(sealed.removeprefix(_SEAL), validate=True)
+            data = base64.b64decode(packed.removeprefix(_PACKED), validate=True)
             return msgspec.json.decode(data, type=Thoughts)
         except (binascii.Error, ValueError, msgspec.DecodeError):
             return Thoughts("")

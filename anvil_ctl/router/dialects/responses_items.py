@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from anvil_ctl.router.dialects.call import JSON
-from anvil_ctl.router.dialects.responses_history import Thoughts, seal
+from anvil_ctl.router.dialects.responses_history import Thoughts, pack
 from anvil_ctl.router.dialects.responses_tools import Kind, Tool
 
 # (type, fields) of each event, still without its number.
@@ -82,14 +82,14 @@ class Message:
 
 
 class Reasoning:
-    """What the model thought. `sealed`: with a copy that a caller without state can give back."""
+    """What the model thought. `packed`: with a copy that a caller without state can give back."""
 
-    __slots__ = ("_sealed", "_texts", "id", "index", "signature")
+    __slots__ = ("_packed", "_texts", "id", "index", "signature")
 
-    def __init__(self, response: str, index: int, sealed: bool) -> None:
+    def __init__(self, response: str, index: int, packed: bool) -> None:
         self.id = f"rs_{response}_{index}"
         self.index = index
-        self._sealed = sealed
+        self._packed = packed
         self.signature = ""
         self._texts: list[str] = []
 
@@ -129,8 +129,8 @@ class Reasoning:
             "content": [{"type": "reasoning_text", "text": text}],
             "status": "incomplete" if cut else "completed",
         }
-        if self._sealed:
-            item["encrypted_content"] = seal(Thoughts(text, self.signature))
+        if self._packed:
+            item["encrypted_content"] = pack(Thoughts(text, self.signature))
         return item
 
     def _at(self) -> JSON:

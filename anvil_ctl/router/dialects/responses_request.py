@@ -48,9 +48,9 @@ def parse(body: bytes) -> Call:
     echo: JSON = {key: raw[key] for key in _ECHOED if raw.get(key) is not None}
     echo["tools"] = tools.kept
     include = raw.get("include")
-    sealed = isinstance(include, list) and "reasoning.encrypted_content" in include
+    packed = isinstance(include, list) and "reasoning.encrypted_content" in include
     model = model_of(raw)
-    asked = Asked(tools, echo, sealed=sealed)
+    asked = Asked(tools, echo, packed=packed)
     return Call(Dialect.RESPONSES, model, raw.get("stream") is True, False, chat, asked)
 
 

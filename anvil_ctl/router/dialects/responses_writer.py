@@ -38,12 +38,12 @@ _DEFAULTS: JSON = {
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the answer needs of its request. `echo` is what it repeats; `sealed`: the caller wants
+    """What the answer needs of its request. `echo` is what it repeats; `packed`: the caller wants
     reasoning in a form that it can give back."""
 
     tools: Toolbox
     echo: JSON
-    sealed: bool = False
+    packed: bool = False
 
 
 class ResponsesWriter:
@@ -80,8 +80,8 @@ class ResponsesWriter:
                     out += self._text(text)
                 case Thinking(text):
                     if not isinstance(self._open, Reasoning):
-                        sealed = self._asked.sealed
-                        out += self._start(Reasoning(self._stamp.id, len(self._items), sealed))
+                        packed = self._asked.packed
+                        out += self._start(Reasoning(self._stamp.id, len(self._items), packed))
                     out += self._piece(self._open, text)
                 case Signature(text) if isinstance(self._open, Reasoning):
                     self._open.signature = text
@@ -156,7 +156,7 @@ def whole(answer: Answer, stamp: Stamp, asked: Asked) -> bytes:
     reason = finish.for_openai(answer.reason, tools=bool(answer.calls))
     items: list[Item] = []
     if answer.thinking:
-        thought = Reasoning(stamp.id, 0, asked.sealed)
+        thought = Reasoning(stamp.id, 0, asked.packed)
         thought.piece(answer.thinking)
         thought.signature = answer.signature
         items.append(thought)

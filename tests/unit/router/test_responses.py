@@ -216,7 +216,7 @@ async def test_reasoning_is_told_and_comes_back_to_the_engine_unchanged(tmp_path
         assert thought.type == "reasoning"
         assert told == ["Hm, ", "é?"]
 
-        # An agent without state keeps the sealed copy alone.
+        # An agent without state keeps the packed copy alone.
         kept = {"type": "reasoning", "summary": [], "encrypted_content": thought.encrypted_content}
         again = [{"role": "user", "content": "q"}, kept, response.output[1].to_dict(),
                  {"role": "user", "content": "why?"}]  # fmt: skip
@@ -248,10 +248,10 @@ async def test_signed_thoughts_come_back_to_an_anthropic_engine_with_their_signa
                 response = await stream.get_final_response()
         else:
             response = await responses(client).create(model="chat", input="q", **AGENT)
-        sealed = response.output[0].encrypted_content
+        packed = response.output[0].encrypted_content
         again = [
             {"role": "user", "content": "q"},
-            {"type": "reasoning", "summary": [], "encrypted_content": sealed},
+            {"type": "reasoning", "summary": [], "encrypted_content": packed},
             {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": "r"},
         ]
@@ -263,12 +263,12 @@ async def test_signed_thoughts_come_back_to_an_anthropic_engine_with_their_signa
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("sealed", ["anvil1.", "anvil1.!", "anvil1.bm9wZQ==", "somebody else's"])
-async def test_a_seal_that_is_not_ours_is_no_thought(tmp_path: Path, sealed: str) -> None:
+@pytest.mark.parametrize("packed", ["anvil1.", "anvil1.!", "anvil1.bm9wZQ==", "somebody else's"])
+async def test_a_pack_that_is_not_ours_is_no_thought(tmp_path: Path, packed: str) -> None:
     async with stack(tmp_path, "openai", by_stream(OPENAI_TEXT, OPENAI_WHOLE)) as (running, engine):
         async with for_openai(running) as client:
             items = [{"role": "user", "content": "q"},
-                     {"type": "reasoning", "summary": [], "encrypted_content": sealed}]  # fmt: skip
+                     {"type": "reasoning", "summary": [], "encrypted_content": packed}]  # fmt: skip
             await responses(client).create(model="chat", input=items)
 
         assert engine.seen[0].json["messages"] == [{"role": "user", "content": "q"}]

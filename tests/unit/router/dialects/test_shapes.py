@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import openai
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.responses import Response
 
@@ -35,7 +35,7 @@ TOOLS = Toolbox([
     {"type": "custom", "name": "c"},
     {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f"}]},
 ])  # fmt: skip
-ASKED = Asked(TOOLS, {"tools": TOOLS.kept}, sealed=True)
+ASKED = Asked(TOOLS, {"tools": TOOLS.kept}, packed=True)
 ANSWERED: list[Delta] = [
     Text("Let "), Text("me."), ToolStart(0, "c1", "f"), ToolArguments(0, '{"a"'),
     ToolArguments(0, ":1}"), Finish("tool_calls"), Usage(7, 3, 2, 1), Ended(),
@@ -157,6 +157,7 @@ def joined(response: dict[str, Any], kind: str, part: str) -> str:
     return "".join(piece["text"] for item in found for piece in item.get(part) or ())
 
 
+@settings(deadline=None)
 @given(answers())
 def test_a_response_stream_says_one_thing_three_times(deltas: list[Delta]) -> None:
     events = told(Dialect.RESPONSES, deltas)
@@ -185,6 +186,7 @@ def test_a_response_stream_says_one_thing_three_times(deltas: list[Delta]) -> No
             assert "".join(event["delta"] for event in told_of) == item["arguments"]
 
 
+@settings(deadline=None)
 @given(answers())
 def test_a_whole_response_says_what_a_streamed_one_does_and_the_client_reads_both(
     deltas: list[Delta],
@@ -205,6 +207,7 @@ def test_a_whole_response_says_what_a_streamed_one_does_and_the_client_reads_bot
         assert read.output_text == answer.text
 
 
+@settings(deadline=None)
 @given(answers())
 def test_an_anthropic_stream_never_overlaps_its_blocks(deltas: list[Delta]) -> None:
     now: int | None = None
