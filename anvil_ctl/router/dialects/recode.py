@@ -146,12 +146,12 @@ class Collect:
 class Translate:
     """Re-encodes a stream into the other dialect, delta by delta."""
 
-    __slots__ = ("_begun", "_collect", "_writer", "ready")
+    __slots__ = ("_collect", "_counted", "_writer", "ready")
 
     def __init__(self, source: Dialect, target: Writer, *, answer: str | None = None) -> None:
         self._collect = Collect(source, answer=answer)
         self._writer = target
-        self._begun = False
+        self._counted = Usage()
         self.ready = False
 
     @property
@@ -179,12 +179,17 @@ class Translate:
     def _write(self, deltas: list[Delta]) -> bytes:
         if not deltas:
             return b""
-        out = b""
-        self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
-        if not self._begun and self.ready:
-            self._begun = True
-            out = self._writer.begin(self.usage)
-        return out + self._writer.write(deltas)
+        if self.ready:
+            return self._writer.write(deltas)
+        # What is counted before the first content, and not what the same read also brought: the
+        # client's stream must not depend on how the engine's was cut.
+        for delta in deltas:
+            if isinstance(delta, CONTENT):
+                self.ready = True
+                return self._writer.begin(self._counted) + self._writer.write(deltas)
+            if isinstance(delta, Usage):
+                self._counted = self._counted.updated(delta)
+        return self._writer.write(deltas)
 
 
 def replay(deltas: list[Delta], target: Writer) -> bytes:

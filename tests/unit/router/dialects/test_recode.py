@@ -132,6 +132,9 @@ def test_a_stream_says_the_same_however_it_is_cut(size: int) -> None:
     for at in range(0, len(whole), size):
         out += recoder.feed(whole[at : at + size])
     out += recoder.finish()
+    at_once = Translate(Dialect.OPENAI, AnthropicWriter(STAMP))
+
+    assert out == at_once.feed(whole) + at_once.finish()
 
     back = Collect(Dialect.ANTHROPIC)
     back.feed(out)
