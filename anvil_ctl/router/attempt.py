@@ -210,8 +210,6 @@ async def refused(response: Response) -> None:
     """Raise UpstreamError: what an answer other than 200 means."""
     if 200 < response.status < 400:
         raise failed(f"status_{response.status}")
-    try:
-        body = await response.read(_MAX_ERROR)
-    except UpstreamError:
-        body = b""
+    # Some engines quote the whole request behind what was wrong with it.
+    body = await response.beginning(_MAX_ERROR)
     raise UpstreamError(classify(response.status, response.headers, body))
