@@ -20,6 +20,7 @@ from anvil_ctl.router.dialects.delta import (
     Text,
     Thinking,
     ToolArguments,
+    ToolStart,
     Usage,
 )
 from anvil_ctl.router.dialects.openai_reader import OpenAIReader
@@ -151,6 +152,8 @@ class Collect:
         for delta in deltas:
             if isinstance(delta, _PIECES):
                 self.size += _PIECE + len(delta.text)
+            elif isinstance(delta, ToolStart):
+                self.size += _PIECE + len(delta.id) + len(delta.name)
         if self.size > MAX_KEPT:
             raise failed("too_large")
         self.answer.extend(deltas)

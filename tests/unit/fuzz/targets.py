@@ -30,7 +30,6 @@ _LENGTH_LINE = re.compile(
     rb"\r\ncontent-length[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE
 )
 _CODED_LINE = re.compile(rb"[\r\n][ \t]*transfer-encoding[\x00-\x20]*:", re.IGNORECASE)
-_NAMED = re.compile(rb'"model": ?"served"')
 _ENGINES = (Dialect.OPENAI, Dialect.ANTHROPIC)
 _ASKS: tuple[tuple[Dialect, bytes], ...] = (
     (Dialect.OPENAI, b'{"messages":[{"role":"user","content":"x"}],"stream":true}'),
@@ -131,21 +130,21 @@ def parse(dialect: Dialect, body: bytes) -> Call:
 
 
 def recoders(engine: Dialect) -> Iterator[_Made]:
-    """Every way in which an engine's stream may be sent on."""
+    """Every way in which an engine's stream may be sent on, under the engine's own name.
+
+    Another name is put in from the engine's first words on; one that it gives itself later stays.
+    """
     for dialect, ask in _ASKS:
         call = parse(dialect, ask)
         if dialect is engine:
-            yield lambda: Passthrough(engine, model=b'"chat"', include_usage=False)
+            yield lambda: Passthrough(engine, model=None, include_usage=False)
             yield lambda: Passthrough(engine, model=None, include_usage=True)
         else:
             yield lambda call=call: Translate(engine, recode.writer(call, STAMP))
 
 
 def relayed(recoder: Recoder, pieces: list[bytes]) -> tuple[ServerEvent, ...] | str:
-    """The events that the client gets, or how it fails. Empty lines between events are none.
-
-    A name that an engine gives itself only after its first words may be shown as it is.
-    """
+    """The events that the client gets, or how it fails. Empty lines between events are none."""
     out = b""
     try:
         for piece in pieces:
@@ -153,7 +152,7 @@ def relayed(recoder: Recoder, pieces: list[bytes]) -> tuple[ServerEvent, ...] | 
         out += recoder.finish()
     except UpstreamError as error:
         return error.failure.reason
-    return decoded([_NAMED.sub(b'"model":"chat"', out)])
+    return decoded([out])
 
 
 def decoded(pieces: list[bytes]) -> tuple[ServerEvent, ...] | str:

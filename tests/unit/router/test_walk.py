@@ -415,7 +415,8 @@ async def test_beyond_the_limit_a_request_is_refused_at_once(tmp_path: Path) -> 
             assert refused.status_code == 503
             assert refused.json()["error"]["type"] == "server_busy"
             assert refused.headers["retry-after"] == "1"
-            assert (await client.get("/v1/models")).status_code == 200
+            for path in ("/healthz", "/readyz", "/health", "/metrics", "/v1/models", "/v1/status"):
+                assert (await client.get(path)).status_code == 200
             await first.leave()
 
 
