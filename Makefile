@@ -1,6 +1,6 @@
 # `make` alone prints this list. Set-up is part of `up`, `check` and `test`; a second run skips it.
 .DEFAULT_GOAL := help
-.PHONY: help up down check test docs lock clean
+.PHONY: help up down check fuzz test docs lock clean
 BIN := .venv/bin
 
 help: ## print this list
@@ -20,6 +20,11 @@ check: ## format, lint, types, import contracts, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit -q -n 2
+
+FUZZ_SECONDS ?= 120
+fuzz: ## look for bytes that break the data plane, for FUZZ_SECONDS (120) in all
+	@scripts/setup fuzz
+	$(BIN)/python -m tests.unit.fuzz $(FUZZ_SECONDS)
 
 test: check ## check, and the tests on real containers and agents (as no root: TWO_GPUS=no)
 	@scripts/setup test

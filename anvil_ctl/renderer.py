@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import tomlkit
 
 from anvil_ctl.capacity import Ledger, ledger
-from anvil_ctl.config.model import Config, Mode
+from anvil_ctl.config.model import Config, Mode, Router
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineFile, EngineImage
 from anvil_ctl.errors import ConfigError
@@ -270,9 +270,7 @@ class Renderer:
             },
             "tiers": [self._router_tier(tier) for tier in tiers],
         }
-        text = tomlkit.dumps(
-            {"server": {"auth_env": self.config.router.token_env}, "router": router}
-        )
+        text = tomlkit.dumps({"server": _server(self.config.router), "router": router})
         return f"# Rendered by anvil-ctl from anvil.toml for the mode {mode}.\n{text}"
 
     def _router_tier(self, tier: Tier) -> dict[str, object]:
@@ -290,6 +288,8 @@ class Renderer:
             "engine": tier.engine,
             "timeout": tier.answer_timeout_s,
             **_bodies(tier),
+            **({"max_concurrency": tier.max_concurrency} if tier.max_concurrency else {}),
+            **({"max_queue": tier.max_queue} if tier.max_queue is not None else {}),
             **({"quantization": tier.quantization} if tier.quantization else {}),
             **({"swap_group": tier.role} if tier.swap else {}),
             **({"passthrough": tier.passthrough} if tier.passthrough else {}),
@@ -327,6 +327,19 @@ def _counting(tier: Tier, engine: EngineFile) -> dict[str, object]:
     # An engine that is spoken to in Anthropic's dialect has Anthropic's endpoint for it.
     asked = engine.count_tokens if tier.dialect == "openai" else None
     return {"count_tokens": asked} if asked else {}
+
+
+def _server(router: Router) -> dict[str, object]:
+    """The router's `[server]`: what is not said is left to its defaults."""
+    said = {
+        "max_concurrency": router.max_concurrency,
+        "max_body_bytes": router.max_body_bytes,
+        "request_read_timeout": router.request_read_timeout_s,
+        "idle_timeout": router.idle_timeout_s,
+        "expose_decision_headers": None if router.expose_decision_headers else False,
+    }
+    kept = {key: value for key, value in said.items() if value is not None}
+    return {"auth_env": router.token_env, **kept}
 
 
 def _bodies(tier: Tier) -> dict[str, dict[str, object]]:

@@ -109,6 +109,12 @@ class Router(Table):
     token_env: EnvName = "ANVIL_ROUTER_TOKEN"  # noqa: S105 - the name, never the value
     # How long a swap waits for running answers before it cuts them; 0 = at once.
     drain_timeout_s: float = Field(default=30, ge=0)
+    # Bounds of the data plane; without them the router's own defaults hold.
+    max_concurrency: int | None = Field(default=None, gt=0)
+    max_body_bytes: int | None = Field(default=None, gt=0)
+    request_read_timeout_s: float | None = Field(default=None, gt=0)
+    idle_timeout_s: float | None = Field(default=None, gt=0)
+    expose_decision_headers: bool = True
 
 
 class ModeDefinition(Table):

@@ -135,6 +135,9 @@ class Tier(Table):
     context_limit: int | None = Field(default=None, gt=0)
     # Requests served at once.
     slots: int = Field(default=1, gt=0)
+    # Requests that the router sends at once, and lets wait for that.
+    max_concurrency: int | None = Field(default=None, gt=0)
+    max_queue: int | None = Field(default=None, ge=0)
     port: Port
     dialect: Literal["openai", "anthropic"] = "openai"
     tool_support: bool = False

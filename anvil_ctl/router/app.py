@@ -62,4 +62,4 @@ class Router:
         """Use the file as it is now for requests from now on. Raises ConfigError."""
         # Off the loop: a slow disk must not stop the streams.
         config = await asyncio.to_thread(self._load)
-        self._state.live = Live(config, self._state.pool)
+        self._state.live = Live(config, self._state.pool, self._state.live)

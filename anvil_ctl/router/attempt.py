@@ -152,8 +152,6 @@ class Attempt:
 
         def feed(data: bytes) -> bool:
             collect.feed(data)
-            if collect.size > _MAX_ANSWER:
-                raise failed("too_large")
             return False
 
         try:
@@ -210,8 +208,6 @@ async def refused(response: Response) -> None:
     """Raise UpstreamError: what an answer other than 200 means."""
     if 200 < response.status < 400:
         raise failed(f"status_{response.status}")
-    try:
-        body = await response.read(_MAX_ERROR)
-    except UpstreamError:
-        body = b""
+    # Some engines quote the whole request behind what was wrong with it.
+    body = await response.beginning(_MAX_ERROR)
     raise UpstreamError(classify(response.status, response.headers, body))

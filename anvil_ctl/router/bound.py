@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Iterable
+
+import msgspec
 
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import route
 from anvil_ctl.router.config import Config, Counting, Multiplexer, Tier
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
+from anvil_ctl.router.slots import Slots
 from anvil_ctl.serving.auth import token_from_env
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.connection import Deadlines
@@ -25,29 +27,37 @@ _COUNTING = {
     Counting.TOKENIZE: ("/tokenize",),
     Counting.TEMPLATE: ("/apply-template", "/tokenize"),
 }
+# The longest answers where `total_timeout` says nothing, in seconds.
+_STREAMED_S = 3600.0
+_BUFFERED_S = 600.0
 _PATHS = {Dialect.OPENAI: "/v1/chat/completions", Dialect.ANTHROPIC: "/v1/messages"}
+
+
+class Leases(msgspec.Struct, frozen=True):
+    """Where leases come from, and how long one may take."""
+
+    endpoint: Endpoint
+    limits: Deadlines
 
 
 class BoundTier:
     """A tier that requests can be sent to."""
 
     __slots__ = (
-        "_lease_from",
-        "_lease_limits",
+        "_leases",
         "_pool",
-        "_slots",
         "buffered",
         "counters",
         "endpoint",
-        "in_flight",
         "passthrough",
+        "slots",
         "streamed",
         "target",
         "tier",
     )
 
-    def __init__(self, tier: Tier, pool: Pool, key: str | None, lease_from: Endpoint | None,
-                 lease_s: float) -> None:  # fmt: skip
+    def __init__(self, tier: Tier, pool: Pool, key: str | None, slots: Slots,
+                 leases: Leases | None) -> None:  # fmt: skip
         self.tier = tier
         self.target = Target(
             tier.dialect,
@@ -67,29 +77,27 @@ class BoundTier:
         self.passthrough = {name: at(f"/v1/{name}") for name in tier.passthrough}
         counting = _COUNTING[tier.count_tokens] if tier.count_tokens else ()
         self.counters = tuple(at(path) for path in counting)
-        self.streamed = Deadlines(tier.connect_s, tier.first_byte_s, tier.idle_s)
+        whole_s = tier.total_s or max(_STREAMED_S, tier.first_byte_s)
+        self.streamed = Deadlines(tier.connect_s, tier.first_byte_s, tier.idle_s, whole_s)
         # An unstreamed answer's first byte comes after its last token.
-        self.buffered = Deadlines(tier.connect_s, tier.total_s, tier.idle_s)
-        self.in_flight = 0
+        whole_s = tier.total_s or max(_BUFFERED_S, tier.first_byte_s)
+        self.buffered = Deadlines(tier.connect_s, whole_s, tier.idle_s, whole_s)
+        self.slots = slots
         self._pool = pool
-        self._slots = asyncio.Semaphore(tier.max_concurrency) if tier.max_concurrency else None
-        self._lease_from = lease_from if tier.swap_group is not None else None
-        self._lease_limits = Deadlines(5.0, lease_s, lease_s)
+        self._leases = leases if tier.swap_group is not None else None
 
     async def enter(self) -> Lease | None:
         """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 
-        Raises UpstreamError if the lease is refused. What is returned belongs to `leave`.
+        Raises UpstreamError if the tier is busy or the lease refused. What is returned belongs to
+        `leave`.
         """
-        if self._slots is not None:
-            await self._slots.acquire()
-        self.in_flight += 1
-        if self._lease_from is None:
+        await self.slots.enter()
+        if self._leases is None:
             return None
         try:
-            lease = Lease(
-                self._pool, self._lease_from, self.tier.model or self.tier.id, self._lease_limits
-            )
+            model = self.tier.model or self.tier.id
+            lease = Lease(self._pool, self._leases.endpoint, model, self._leases.limits)
             await lease.enter()
         except BaseException:
             self.leave(None)
@@ -100,26 +108,27 @@ class BoundTier:
         """Give back what `enter` gave, in every exit."""
         if lease is not None:
             lease.leave()
-        self.in_flight -= 1
-        if self._slots is not None:
-            self._slots.release()
+        self.slots.leave()
 
 
 class Live:
-    """One configuration in use. Requests keep the one that they began with."""
+    """One configuration in use. Requests keep the one that they began with.
 
-    def __init__(self, config: Config, pool: Pool) -> None:
+    What is under way on the tiers of the one `before` it counts against their limits.
+    """
+
+    def __init__(self, config: Config, pool: Pool, before: Live | None = None) -> None:
         self.config = config
         self.choices = route.known(config)
-        lease_from = _lease_endpoint(config.multiplexer)
-        lease_s = config.multiplexer.timeout_s if config.multiplexer else 0.0
+        leases = _leases(config.multiplexer)
         self._bound: dict[str, BoundTier] = {}
         for tier in config.tiers:
             key = os.environ.get(tier.auth_env, "").strip() or None
             if key is None and not tier.local:
                 log.warning("tier %s is skipped: %s is unset or empty", tier.id, tier.auth_env)
                 continue
-            self._bound[tier.id] = BoundTier(tier, pool, key, lease_from, lease_s)
+            slots = before.slots(tier) if before is not None else _slots(tier)
+            self._bound[tier.id] = BoundTier(tier, pool, key, slots, leases)
         if not self._bound:
             names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))
             raise ConfigError(
@@ -132,20 +141,41 @@ class Live:
         """Every tier that can be used."""
         return self._bound.values()
 
+    def slots(self, tier: Tier) -> Slots:
+        """The slots of the same upstream with the same limits, or new ones."""
+        bound = self._bound.get(tier.id)
+        if bound is None:
+            return _slots(tier)
+        ours = bound.tier
+        same = ours.base_url == tier.base_url and ours.max_concurrency == tier.max_concurrency
+        return bound.slots if same and ours.max_queue == tier.max_queue else _slots(tier)
+
     def usable(self, tiers: Iterable[Tier]) -> list[BoundTier]:
         """Those of the tiers that can be used, in their order."""
         return [self._bound[tier.id] for tier in tiers if tier.id in self._bound]
 
 
+def _slots(tier: Tier) -> Slots:
+    wait_s = tier.total_s or max(_BUFFERED_S, tier.first_byte_s)
+    return Slots(tier.max_concurrency, tier.max_queue, wait_s)
+
+
 def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"tier {tier.id}: the credential in {tier.auth_env} cannot be put in a header",
+            hint=f"export {tier.auth_env} again: printable ASCII, on one line",
+        )
     if tier.dialect is Dialect.ANTHROPIC:
         version = ("anthropic-version", "2023-06-01")
         return (version, ("x-api-key", key)) if key else (version,)
     return (("authorization", f"Bearer {key}"),) if key else ()
 
 
-def _lease_endpoint(multiplexer: Multiplexer | None) -> Endpoint | None:
+def _leases(multiplexer: Multiplexer | None) -> Leases | None:
     if multiplexer is None:
         return None
     token = token_from_env(multiplexer.token_env)
-    return endpoint(multiplexer.url, "/v1/lease", (("authorization", f"Bearer {token}"),))
+    bearer = ("authorization", f"Bearer {token}")
+    wait_s = multiplexer.timeout_s
+    return Leases(endpoint(multiplexer.url, "/v1/lease", (bearer,)), Deadlines(5.0, wait_s, wait_s))

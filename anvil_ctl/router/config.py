@@ -23,7 +23,7 @@ def _keys(line: str) -> frozenset[str]:
 
 _SERVER_KEYS = _keys(
     "auth_env host port max_body_bytes max_concurrency idle_timeout request_read_timeout backlog "
-    "trusted_proxy metrics expose_decision_headers"
+    "metrics expose_decision_headers"
 )
 _ROUTER_KEYS = _keys(
     "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
@@ -38,11 +38,9 @@ _TIER_KEYS = _keys(
     "passthrough"
 )
 # Switches of the format that this version does not act on. Whoever sets one must know.
-_IDLE_SERVER_KEYS = _keys("backlog trusted_proxy")
 _IDLE_ROUTER_KEYS = _keys(
     "cost_sync verify_local_min profile_path residency policy calibration log stickiness"
 )
-_IDLE_TIER_KEYS = _keys("max_queue")
 # Endpoints whose requests are sent on as they are, by the last part of their path.
 PASSTHROUGH = frozenset({"completions", "embeddings", "rerank"})
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
@@ -83,6 +81,7 @@ class Tier(msgspec.Struct, frozen=True):
     extra_body: dict[str, object] | None = None
     extra_body_defaults: dict[str, object] | None = None
     max_concurrency: int | None = None
+    max_queue: int = 64
     max_output_tokens: int | None = None
     vision: bool = False
     structured: str | None = None
@@ -95,7 +94,7 @@ class Tier(msgspec.Struct, frozen=True):
     connect_s: float = 5.0
     first_byte_s: float = 20.0
     idle_s: float = 20.0
-    total_s: float = 600.0
+    total_s: float | None = None
 
 
 class Multiplexer(msgspec.Struct, frozen=True):
@@ -142,6 +141,7 @@ class Config(msgspec.Struct, frozen=True):
     max_concurrency: int | None
     idle_s: float | None
     read_s: float | None
+    backlog: int | None
     decision_headers: bool
     metrics: Metrics
     multiplexer: Multiplexer | None
@@ -183,8 +183,10 @@ def parse(data: bytes, file: str) -> Config:
     router = Table(file, "[router]", top["router"])
     router.require("mapping_version", "tiers")
     relay_s = router.get("relay_timeout", table.seconds, 20.0)
+    if server.has("trusted_proxy"):
+        raise server.error("trusted_proxy", "left out: nothing here depends on a caller's address")
     warnings = server.unknown(_SERVER_KEYS) + router.unknown(_ROUTER_KEYS)
-    warnings += server.idle(_IDLE_SERVER_KEYS) + router.idle(_IDLE_ROUTER_KEYS)
+    warnings += router.idle(_IDLE_ROUTER_KEYS)
     tiers = _tiers(router, relay_s, warnings)
     fallback = Table(file, "[router.fallback]", router.get("fallback", table.mapping, {}))
     status = router.get("exhaustion_status", table.whole, 503)
@@ -211,6 +213,7 @@ def parse(data: bytes, file: str) -> Config:
         idle_s=server.get("idle_timeout", table.seconds, None),
         read_s=server.get("request_read_timeout", table.seconds, None),
         metrics=Metrics(server.get("metrics", table.one_of(*Metrics), "auth")),
+        backlog=server.get("backlog", table.whole, None),
         decision_headers=server.get("expose_decision_headers", table.flag, True),
         multiplexer=_multiplexer(router, tiers),
         warnings=tuple(warnings),
@@ -243,15 +246,15 @@ def _named(file: str, number: int, values: object) -> Table:
 def _url(value: object) -> str:
     if not isinstance(value, str) or not is_http_url(value):
         raise ValueError(
-            "an http:// or https:// URL (other schemes could read local files or reach "
-            "services that the caller must not reach)"
+            "an http:// or https:// URL without user, query or fragment (other schemes could read "
+            "local files or reach services that the caller must not reach)"
         )
     return value
 
 
 def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
     values.require(*_REQUIRED)
-    warnings += values.unknown(_TIER_KEYS) + values.idle(_IDLE_TIER_KEYS)
+    warnings += values.unknown(_TIER_KEYS)
     local = values.must("privacy", table.one_of("local", "cloud")) == "local"
     wait_s = values.get("timeout", table.seconds, relay_s if local else 120.0)
     for key in ("cost_input_per_mtok", "cost_output_per_mtok"):
@@ -271,13 +274,14 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
         extra_body=values.get("extra_body", table.mapping, None),
         extra_body_defaults=values.get("extra_body_defaults", table.mapping, None),
         max_concurrency=values.get("max_concurrency", table.whole, None),
+        max_queue=values.get("max_queue", table.count, 64),
         max_output_tokens=values.get("max_output_tokens", table.whole, None),
         count_tokens=_counting(values),
         passthrough=frozenset(values.get("passthrough", _endpoints, ())),
         connect_s=values.get("connect_timeout", table.seconds, 5.0 if local else 15.0),
         first_byte_s=values.get("first_byte_timeout", table.seconds, wait_s),
         idle_s=values.get("idle_timeout", table.seconds, wait_s),
-        total_s=values.get("total_timeout", table.seconds, max(600.0, wait_s)),
+        total_s=values.get("total_timeout", table.seconds, None),
     )
     if tier.model is None and tier.local:
         warnings.append(f"{values.file}: {values.where} has no model: callers' names are forwarded")

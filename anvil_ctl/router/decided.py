@@ -37,7 +37,8 @@ def decided(
     return (
         *_headers(
             tier=tier,
-            model=model,
+            # A tier without a model has the caller's word for it, which may be of any length.
+            model=model[:_LONGEST_NAME],
             mode=config.mode,
             source=choice.source,
             preset=choice.preset or "",
@@ -47,6 +48,9 @@ def decided(
         ),
         ("x-anvil-decision-id", exchange.request_id),
     )
+
+
+_LONGEST_NAME = 256
 
 
 @functools.lru_cache(maxsize=256)

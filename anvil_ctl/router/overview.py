@@ -105,7 +105,7 @@ class Overview:
         from anvil_ctl.router import exposition  # noqa: PLC0415
 
         live, hold = self._state.live, self._state.hold
-        in_flight = {bound.tier.id: float(bound.in_flight) for bound in live.tiers}
+        in_flight = {bound.tier.id: float(bound.slots.in_flight) for bound in live.tiers}
         waiting = {"": float(hold.waiting)}
         text = exposition.text(
             self._state.tally,

@@ -72,6 +72,7 @@ def _limits(config: Config) -> Limits:
         max_body=_int_env("ANVIL_MAX_BODY_BYTES") or config.max_body or default.max_body,
         idle_s=config.idle_s or default.idle_s,
         read_s=config.read_s or default.read_s,
+        backlog=config.backlog or default.backlog,
     )
 
 

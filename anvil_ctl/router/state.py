@@ -55,7 +55,8 @@ class State:
                 "local": bound.tier.local,
                 "passthrough": sorted(bound.tier.passthrough),
                 "swap_group": bound.tier.swap_group,
-                "in_flight": bound.in_flight,
+                "in_flight": bound.slots.in_flight,
+                "waiting": bound.slots.waiting,
             }
             for bound in self.live.tiers
         ]

@@ -102,6 +102,13 @@ def whole(value: object) -> int:
     return value
 
 
+def count(value: object) -> int:
+    """A whole number, 0 or more."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("a whole number of 0 or more")
+    return value
+
+
 def seconds(value: object) -> float:
     """A number of seconds above 0."""
     number = amount(value)

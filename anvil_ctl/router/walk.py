@@ -8,12 +8,13 @@ from typing import Protocol
 
 from anvil_ctl.router import route
 from anvil_ctl.router.bound import BoundTier
-from anvil_ctl.router.config import Config
+from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.router.route import Failed, Refusal
+from anvil_ctl.router.slots import BUSY
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.failure import Action, Failure, UpstreamError
+from anvil_ctl.upstream.failure import REFUSED_CREDENTIAL, Action, Failure, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,10 @@ async def serve(
             failed.append((bound.tier, Failure("untranslatable", Action.STOP)))
         except UpstreamError as error:
             failed.append((bound.tier, error.failure))
-            _note(exchange, bound.tier.id, error.failure.reason)
+            if error.failure is BUSY:
+                tried.pop()  # it was not asked
+            else:
+                _note(exchange, bound.tier, error.failure.reason)
         else:
             return None
         exchange.fields["failed"] = [(tier.id, failure.reason) for tier, failure in failed]
@@ -67,9 +71,11 @@ async def serve(
     return refusal
 
 
-def _note(exchange: Exchange, tier: str, reason: str) -> None:
-    fields = {"request_id": exchange.request_id, "tier": tier, "reason": reason}
+def _note(exchange: Exchange, tier: Tier, reason: str) -> None:
+    fields = {"request_id": exchange.request_id, "tier": tier.id, "reason": reason}
     log.warning("attempt failed", extra={"fields": fields})
+    if reason == REFUSED_CREDENTIAL:
+        log.error("tier %s does not accept the credential in %s", tier.id, tier.auth_env)
 
 
 def _reasons(failed: list[Failed]) -> str:

@@ -132,7 +132,7 @@ def _read_refused(raw: bytes, limits: Limits) -> Framed:
     if start is None:
         return Framed(NOBODY, close=True, fault=_BAD)
     framed = _judge(start[1].decode("ascii"), start[2], start[3] == b"0", fields, limits)
-    known = framed.fault or framed.close
+    known = framed.fault or framed.unread
     fault = framed.fault if known and len(fields) == len(matches) else _BAD
     return Framed(framed.request, close=True, fault=fault)
 

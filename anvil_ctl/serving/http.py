@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from anvil_ctl.serving import descriptors
 from anvil_ctl.serving.connection import Connection
 from anvil_ctl.serving.envelope import Envelope, openai_envelope
 from anvil_ctl.serving.exchange import Exchange
@@ -52,6 +53,7 @@ class Server:
         self.now = time.monotonic
         self.stopping = False
         self._connections: set[Connection] = set()
+        self._room = descriptors.connections(self.limits.max_connections)
         self._listener: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -83,17 +85,21 @@ class Server:
                 await self._empty.wait()
         except TimeoutError:
             log.warning("%d connections cut at the end of the grace", len(self._connections))
-        for connection in list(self._connections):
-            connection.abort()
+        self.cut()
         await self._empty.wait()
         if self._sweep is not None:
             self._sweep.cancel()
+
+    def cut(self) -> None:
+        """Close every connection at once, whatever is under way."""
+        for connection in list(self._connections):
+            connection.abort()
 
     def enter(self, connection: Connection) -> bool:
         """Admit a new connection, if there is room or one at rest that can make some."""
         if self.stopping:
             return False
-        if len(self._connections) >= self.limits.max_connections:
+        if len(self._connections) >= self._room:
             resting = [each for each in self._connections if each.resting]
             if not resting:
                 return False

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from anvil_ctl.errors import AnvilError
+from anvil_ctl.serving import descriptors
 from anvil_ctl.serving.http import Server
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,9 @@ def run(build: Build, *, grace_s: float = 20.0) -> int:
     """Serve what `build` returns (called on the event loop) until SIGTERM or SIGINT; exit code 0.
 
     SIGHUP reloads. On the first stop signal nothing new is accepted and answers have `grace_s`
-    seconds to finish. Raises AnvilError if a port can't be had.
+    seconds to finish; the second one cuts them. Raises AnvilError if a port can't be had.
     """
+    descriptors.raise_limit()
     try:
         import uvloop  # noqa: PLC0415 - optional: asyncio's own loop serves as well, a little slower
     except ImportError:
@@ -68,8 +70,14 @@ async def _serve(build: Build, grace_s: float) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
+    def halt() -> None:
+        if stop.is_set():
+            for listener in running.listeners:
+                listener.server.cut()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, halt)
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         for listener in running.listeners:

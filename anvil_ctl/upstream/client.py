@@ -15,11 +15,17 @@ from anvil_ctl.upstream.watch import Watch
 
 
 class PoolLimits(msgspec.Struct, frozen=True):
-    """Bounds of the connections to one origin. Times are in seconds."""
+    """Bounds of the connections to one origin. Times are in seconds.
+
+    The HTTP servers that engines are built on (uvicorn, cpp-httplib) close a connection after 5 s
+    at rest: one that is left alone before that is never written to while it closes. Behind TLS
+    are services that keep them longer, and a new one costs round trips.
+    """
 
     connections: int = 2048
     idle: int = 512
-    idle_s: float = 45.0
+    idle_s: float = 4.0
+    idle_tls_s: float = 45.0
 
 
 class _Lane:
@@ -49,8 +55,8 @@ class Pool:
         """Send a POST and wait for the head of its answer. Raises UpstreamError.
 
         `headers` are whole header lines. If the task is cancelled, the upstream sees the
-        connection close. A kept-alive connection that turns out to be dead before a byte of an
-        answer came is replaced by a fresh one, once.
+        connection close. A kept-alive connection that turns out to have been closed before any of
+        the request arrived is replaced by a fresh one; nothing else is ever sent twice.
         """
         fresh = False
         while True:
@@ -61,8 +67,7 @@ class Pool:
                 await response.head()
             except BaseException as error:
                 _give_up(connection, response)
-                stale = connection.reused and response is not None and not response.touched
-                if stale and isinstance(error, UpstreamError) and error.failure.reason == "reset":
+                if connection.never_arrived and isinstance(error, UpstreamError) and not fresh:
                     fresh = True
                     continue
                 raise
@@ -78,6 +83,11 @@ class Pool:
         """How many connections wait for a request."""
         lane = self._lanes.get(origin)
         return len(lane.idle) if lane is not None else 0
+
+    @property
+    def used(self) -> int:
+        """How many connections carry a request now, to all origins together."""
+        return sum(lane.used for lane in self._lanes.values())
 
     # what connections tell
 
@@ -109,7 +119,8 @@ class Pool:
 
     async def _take(self, endpoint: Endpoint, limits: Deadlines, *, fresh: bool) -> Connection:
         lane = self._lanes.setdefault(endpoint.origin, _Lane())
-        oldest = self._loop.time() - self._limits.idle_s
+        kept_s = self._limits.idle_tls_s if endpoint.origin.tls else self._limits.idle_s
+        oldest = self._loop.time() - kept_s
         while lane.idle and not fresh:
             connection = lane.idle.pop()
             if connection.alive and connection.idle_since >= oldest:
@@ -139,6 +150,8 @@ class Pool:
                 )
         except TimeoutError as error:
             raise failed("connect_timeout") from error
+        except ssl.SSLError as error:
+            raise failed("tls") from error
         except (OSError, UnicodeError) as error:
             raise failed("connect") from error
         return connection

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 import msgspec
 
+from anvil_ctl.upstream.acknowledged import Acknowledged
 from anvil_ctl.upstream.endpoint import Endpoint
 from anvil_ctl.upstream.failure import UpstreamError, failed
 from anvil_ctl.upstream.watch import Watch
@@ -25,11 +28,12 @@ _MAX_WAITING = 256 << 10
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """How long to wait, in seconds: for the connection, the first byte, and between bytes."""
+    """How long to wait, in seconds: to connect, for the head, between bytes, and for all of it."""
 
     connect_s: float = 5.0
     first_byte_s: float = 20.0
     idle_s: float = 20.0
+    total_s: float = math.inf
 
 
 class Connection(asyncio.Protocol):
@@ -38,12 +42,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool, endpoint: Endpoint, watch: Watch) -> None:
         self.origin = endpoint.origin
         self.reused = False
+        self.never_arrived = False
         self.idle_since = 0.0
         self._pool = pool
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
+        self._acknowledged = Acknowledged()
 
     @property
     def alive(self) -> bool:
@@ -55,9 +61,13 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._acknowledged = Acknowledged(sock)
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        # Only the end of a stream tells surely how much had arrived before it, a reset does not.
+        ended = error is None or isinstance(error, BrokenPipeError)
+        self.never_arrived = self.reused and ended and self._acknowledged.nothing_new()
         if self._response is not None:
             self._response.lost()
         else:
@@ -75,10 +85,11 @@ class Connection(asyncio.Protocol):
         response = Response(self, self._loop, limits, self._watch)
         self._response = response
         if self._transport is None:
+            self.never_arrived = True
             raise failed("reset")
-        self._transport.write(
-            b"%b%bcontent-length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
-        )
+        data = b"%b%bcontent-length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
+        self._acknowledged.expect(len(data), plain=not self.origin.tls)
+        self._transport.write(data)
         return response
 
     def pause(self) -> None:
@@ -115,9 +126,9 @@ class Response:
     """
 
     __slots__ = (
-        "_at_end", "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_limit",
-        "_limits", "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable", "_sink",
-        "_size", "_time", "_waiter", "_watch", "ended", "headers", "on_body", "status", "touched",
+        "_at_end", "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_last",
+        "_limit", "_limits", "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable",
+        "_sink", "_size", "_time", "_waiter", "_watch", "ended", "headers", "on_body", "status",
     )  # fmt: skip
 
     def __init__(
@@ -130,7 +141,6 @@ class Response:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.ended = False
-        self.touched = False
         self._connection = connection
         self._loop = loop
         self._pieces: list[bytes] = []
@@ -152,6 +162,7 @@ class Response:
         self._limit = limits.first_byte_s
         self._time = loop.time
         self._heard = loop.time()
+        self._last = self._heard + limits.total_s
         self._watch = watch
         watch.add(self, self._heard + self._limit)
 
@@ -202,6 +213,18 @@ class Response:
         if size > cap:
             raise failed("too_large")
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def beginning(self, cap: int) -> bytes:
+        """At most `cap` bytes of the body, and no error if it is longer or breaks off."""
+        parts: list[bytes] = []
+
+        def collect(data: bytes) -> bool:
+            parts.append(data)
+            return sum(map(len, parts)) >= cap
+
+        with contextlib.suppress(UpstreamError):
+            await self.pour(collect)
+        return b"".join(parts)[:cap]
 
     def pause_reading(self) -> None:
         """Stop taking bytes, because the client doesn't keep up."""
@@ -265,6 +288,8 @@ class Response:
             raise httptools.HttpParserError("a second answer: none of it is read")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headed:
+            return  # a trailer: nobody looks at it, and there may be any number
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -286,7 +311,6 @@ class Response:
     # inside
 
     def _first(self, size: int) -> None:
-        self.touched = True
         self._size += size
         if self._size > _MAX_HEAD + _MAX_WAITING:
             self._fail(failed("malformed_http"))
@@ -358,10 +382,10 @@ class Response:
         self._connection.done(reusable=reusable)
 
     def due(self, now: float) -> float:
-        """When the silence will have been too long; fails the answer if it has been."""
-        if self._paused:
-            return now + self._limit
-        due = self._heard + self._limit
-        if due <= now:
-            self._fail(failed("timeout"))
-        return due
+        """When the silence or all of it will have been too long; fails the answer if it has."""
+        silent = (now if self._paused else self._heard) + self._limit
+        if self._last <= now:
+            self._fail(failed("total_timeout"))
+        elif silent <= now:
+            self._fail(failed("idle_timeout" if self._headed else "first_byte_timeout"))
+        return min(silent, self._last)

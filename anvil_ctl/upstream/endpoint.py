@@ -45,4 +45,6 @@ def is_http_url(url: str) -> bool:
     except ValueError:
         return False
     usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+    # A credential belongs in the environment; the others would be lost without a word.
+    usable = usable and not ("@" in parts.netloc or parts.query or parts.fragment)
     return usable and port != 0 and url.isascii() and url.isprintable() and " " not in url

@@ -10,6 +10,8 @@ import msgspec
 
 from anvil_ctl.errors import AnvilError
 
+REFUSED_CREDENTIAL = "refused_credential"
+
 
 class Action(StrEnum):
     """What may follow a failed attempt."""
@@ -54,7 +56,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     if status in (400, 413, 422):
         return Failure("client_fault", Action.STOP)
     if status in (401, 403):
-        return Failure("refused_credential")
+        return Failure(REFUSED_CREDENTIAL)
     if status == 404:
         return Failure("unknown_model")
     return Failure(f"status_{status}", retry_after_s=retry_after(headers))

@@ -8,6 +8,7 @@ import pytest
 
 from anvil_ctl.config import MODES, Mode
 from anvil_ctl.errors import ConfigError
+from anvil_ctl.router import config as configs
 from anvil_ctl.templating import environment
 from tests.unit.definitions import cpu, cpu_text, parse, recorded, renderer, texts
 
@@ -145,3 +146,22 @@ def test_a_site_is_rendered_in_the_blink_of_an_eye() -> None:
         found.mode(mode)
 
     assert time.process_time() - began < 0.9
+
+
+def test_the_bounds_of_the_router_and_its_tiers_reach_its_file() -> None:
+    router = """[router]
+max_concurrency = 9
+max_body_bytes = 1000
+request_read_timeout_s = 3.5
+idle_timeout_s = 60
+expose_decision_headers = false
+"""
+    text = cpu_text().replace("slots = 2", "slots = 2\nmax_concurrency = 2\nmax_queue = 0")
+    text = text.replace("[router]\n", router, 1)
+    file = renderer(parse(text)).mode("agentic").router
+    made = configs.parse(file.encode(), "router.toml")
+
+    assert (made.max_concurrency, made.max_body, made.read_s, made.idle_s) == (9, 1000, 3.5, 60)
+    assert made.decision_headers is False
+    assert (made.tiers[0].max_concurrency, made.tiers[0].max_queue) == (2, 0)
+    assert made.warnings == ()

@@ -44,6 +44,7 @@ class Answer:
     """Collects deltas."""
 
     __slots__ = (
+        "_arguments",
         "_texts",
         "_thoughts",
         "_tools",
@@ -60,6 +61,8 @@ class Answer:
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._tools: dict[int, ToolCall] = {}
+        # Joined once: adding each fragment to a string copies all that came before it.
+        self._arguments: dict[int, list[str]] = {}
         self.reason: str | None = None
         self.stop_sequence: str | None = None
         self.signature = ""
@@ -74,9 +77,11 @@ class Answer:
             case Text(text):
                 self._texts.append(text)
             case ToolArguments(slot, text):
-                self._tools.setdefault(slot, ToolCall("", "")).arguments += text
+                self._tools.setdefault(slot, ToolCall("", ""))
+                self._arguments.setdefault(slot, []).append(text)
             case ToolStart(slot, call_id, name):
                 self._tools[slot] = ToolCall(call_id, name)
+                self._arguments[slot] = []
             case Thinking(text):
                 self._thoughts.append(text)
             case _:
@@ -100,14 +105,17 @@ class Answer:
     @property
     def calls(self) -> list[ToolCall]:
         """The tool calls, in order."""
-        return list(self._tools.values())
+        return [
+            ToolCall(call.id, call.name, "".join(self._arguments[slot]))
+            for slot, call in self._tools.items()
+        ]
 
     def counted(self) -> Usage:
         """The upstream's counts; where it gave none of the output, an estimate over the text."""
         if self.usage.output is not None:
             return self.usage
         made = len(self.text) + len(self.thinking)
-        made += sum(len(call.arguments) + len(call.name) for call in self._tools.values())
+        made += sum(len(call.arguments) + len(call.name) for call in self.calls)
         return self.usage.updated(Usage(output=-(-made // _CHARS_PER_TOKEN)))
 
     def _note(self, delta: Delta) -> None:

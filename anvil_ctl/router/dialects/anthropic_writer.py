@@ -43,7 +43,8 @@ class AnthropicWriter:
         self._index = -1
         # What the open block is: "text", "thinking", a tool's slot, or None between blocks.
         self._open: str | int | None = None
-        self._unfinished = ""
+        # The open call's fragments, kept while another call may wait for its end.
+        self._unfinished: list[str] = []
         self._waiting: list[ToolStart | ToolArguments] = []
 
     def begin(self, usage: Usage) -> bytes:
@@ -106,7 +107,7 @@ class AnthropicWriter:
 
     def _tool(self, delta: ToolStart | ToolArguments) -> bytes:
         if isinstance(delta, ToolArguments) and delta.slot == self._open:
-            self._unfinished += delta.text
+            self._unfinished.append(delta.text)
             out = self._delta({"type": "input_json_delta", "partial_json": delta.text})
             return out + (self._flush(last=False) if self._waiting else b"")
         self._waiting.append(delta)
@@ -128,13 +129,17 @@ class AnthropicWriter:
                 continue  # its block is closed; fragments in another block would corrupt that one
             for piece in mine:
                 if isinstance(piece, ToolArguments):
-                    self._unfinished += piece.text
+                    self._unfinished.append(piece.text)
                     out += self._delta({"type": "input_json_delta", "partial_json": piece.text})
         return out
 
     def _is_whole(self) -> bool:
+        # Arguments are an object: most fragments can't be its end, and are not looked at again.
+        if not self._unfinished or not self._unfinished[-1].rstrip().endswith("}"):
+            return False
+        self._unfinished = ["".join(self._unfinished)]
         try:
-            msgspec.json.decode(self._unfinished)
+            msgspec.json.decode(self._unfinished[0])
         except (msgspec.DecodeError, RecursionError):
             return False
         return True
@@ -143,7 +148,7 @@ class AnthropicWriter:
         out = self._close()
         self._index += 1
         self._open = kind
-        self._unfinished = ""
+        self._unfinished = []
         return out + _event("content_block_start", {"index": self._index, "content_block": block})
 
     def _delta(self, delta: JSON) -> bytes:

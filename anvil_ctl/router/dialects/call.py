@@ -157,7 +157,8 @@ def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             raise BadRequestError(f"messages.{number}: must be an object")
-        if message.get("role") not in roles:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in roles:
             raise BadRequestError(f"messages.{number}.role: must be one of {sorted(roles)}")
         content = message.get("content")
         absent = content is None and roles is _OPENAI_ROLES

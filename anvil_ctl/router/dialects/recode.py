@@ -14,12 +14,25 @@ from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_reader import AnthropicReader
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
 from anvil_ctl.router.dialects.call import Call, Dialect
-from anvil_ctl.router.dialects.delta import CONTENT, Delta, Usage
+from anvil_ctl.router.dialects.delta import (
+    CONTENT,
+    Delta,
+    Text,
+    Thinking,
+    ToolArguments,
+    ToolStart,
+    Usage,
+)
 from anvil_ctl.router.dialects.openai_reader import OpenAIReader
 from anvil_ctl.router.dialects.openai_writer import OpenAIWriter
 from anvil_ctl.router.dialects.responses_writer import ResponsesWriter
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.sse import EventDecoder, ServerEvent
+
+# The most of an answer that is kept in memory, in bytes; a piece takes some besides its text.
+MAX_KEPT = 64 << 20
+_PIECE = 64
+_PIECES = (Text, Thinking, ToolArguments)
 
 
 class Reader(Protocol):
@@ -123,7 +136,6 @@ class Collect:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take in bytes; the deltas that they hold."""
-        self.size += len(data)
         return self._take(self._decoder.feed(data))
 
     def finish(self) -> list[Delta]:
@@ -137,6 +149,13 @@ class Collect:
         deltas: list[Delta] = []
         for event in events:
             deltas += self._reader.read(event)
+        for delta in deltas:
+            if isinstance(delta, _PIECES):
+                self.size += _PIECE + len(delta.text)
+            elif isinstance(delta, ToolStart):
+                self.size += _PIECE + len(delta.id) + len(delta.name)
+        if self.size > MAX_KEPT:
+            raise failed("too_large")
         self.answer.extend(deltas)
         if self.answer.broken:
             raise failed("error_in_stream")

@@ -53,7 +53,7 @@ class Toolbox:
         # As the caller wrote them, without those that were left out.
         self.kept: list[JSON] = []
         for number, tool in enumerate(objects(tools)):
-            kind = tool.get("type")
+            kind = string(tool.get("type"))
             if kind in _LEFT_OUT:
                 continue
             self.kept.append(tool)

@@ -56,6 +56,7 @@ class Running:
     admin: str
     router: Router
     hold: Hold
+    pool: Pool
     file: Path
 
 
@@ -79,7 +80,7 @@ async def router(
     admin_port = await admin.listen("127.0.0.1", 0)
     admin_url = f"http://127.0.0.1:{admin_port}"
     try:
-        yield Running(f"http://127.0.0.1:{port}", port, admin_url, made, hold, file)
+        yield Running(f"http://127.0.0.1:{port}", port, admin_url, made, hold, pool, file)
     finally:
         await data.stop(0.1)
         await admin.stop(0.1)

@@ -49,6 +49,10 @@ WRONG = [
     (tier("a", URL, extra_body=[1]), "extra_body"),
     (tier("a", URL, count_tokens="guess"), "count_tokens"),
     (tier("a", URL, passthrough=["chat"]), "passthrough"),
+    (tier("a", URL, max_queue=-1), "max_queue"),
+    (tier("a", URL, total_timeout=0), "total_timeout"),
+    (tier("a", "http://user:secret@host/v1"), "base_url"),
+    (tier("a", "http://host/v1?key=1"), "base_url"),
     (tier("a", URL).replace('"openai"', '["openai"]'), "dialect"),
 ]
 
@@ -80,6 +84,8 @@ def test_a_wrong_key_is_named_with_its_tier_and_value(table: str, key: str) -> N
         (config(tier("a", URL), router_keys="relay_timeout = nan\n"), "relay_timeout"),
         (config(tier("a", URL, swap_group="cpu")), "swap_group"),
         ('[server]\nauth_env = "a-b"\n' + config(tier("a", URL)), "auth_env"),
+        ('[server]\ntrusted_proxy = "10.0.0.1"\n' + config(tier("a", URL)), "a caller's address"),
+        ("[server]\nbacklog = 0\n" + config(tier("a", URL)), "backlog"),
     ],
 )
 def test_a_wrong_file_says_what_to_correct(text: str, says: str) -> None:
@@ -98,11 +104,10 @@ def test_a_typo_is_warned_about_with_the_key_that_was_meant() -> None:
 
 
 def test_a_switch_without_effect_is_warned_about() -> None:
-    made = load(config(tier("a", URL, max_queue=3), router_keys="verify_local_min = true\n"))
+    made = load(config(tier("a", URL), router_keys="verify_local_min = true\n"))
 
     assert made.warnings == (
         "router.toml: [router]: verify_local_min has no effect in this version",
-        "router.toml: tier 'a': max_queue has no effect in this version",
     )
 
 

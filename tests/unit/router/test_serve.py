@@ -16,7 +16,7 @@ import pytest
 
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_relay import ASK, CHAT, TEXT
+from tests.unit.router.test_relay import ASK, CHAT, TEXT, Client, hang
 
 HOME = Path(__file__).parents[3]
 
@@ -141,3 +141,24 @@ async def test_the_line_of_a_request_just_answered_is_written_before_the_process
 
     assert await process.wait() == 0
     assert b'"path":"/v1/models","status":200' in rest
+
+
+async def test_the_second_signal_cuts_what_the_first_one_waits_for(tmp_path: Path) -> None:
+    async with doubles.double(hang) as engine:
+        file = tmp_path / "router.toml"
+        file.write_text(text(engine.url))
+        process = await start(file, "--port", "0", ANVIL_ROUTER_TOKEN=TOKEN, ANVIL_ADMIN_TOKEN="")
+        assert process.stderr is not None
+        await asyncio.wait_for(process.stderr.readline(), 10)
+        listening = await asyncio.wait_for(process.stderr.readline(), 10)
+        port = int(listening.split(b"127.0.0.1:")[1].split(b'"')[0])
+        client = await Client.post(port, CHAT, ASK)
+        await asyncio.wait_for(engine.asked.wait(), 5)
+
+        process.send_signal(signal.SIGINT)
+        assert b"stopping" in await asyncio.wait_for(process.stderr.readline(), 5)
+        assert not engine.gone.is_set()
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+        await asyncio.wait_for(engine.gone.wait(), 1)
+        await client.leave()

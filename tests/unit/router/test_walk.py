@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from anvil_ctl.errors import ConfigError
 from tests.unit.router import doubles
 from tests.unit.router.doubles import ADMIN, TOKEN, Answer, Seen
 from tests.unit.router.test_relay import ASK, CHAT, SOON, TEXT, Client, hang
@@ -414,7 +415,8 @@ async def test_beyond_the_limit_a_request_is_refused_at_once(tmp_path: Path) -> 
             assert refused.status_code == 503
             assert refused.json()["error"]["type"] == "server_busy"
             assert refused.headers["retry-after"] == "1"
-            assert (await client.get("/v1/models")).status_code == 200
+            for path in ("/healthz", "/readyz", "/health", "/metrics", "/v1/models", "/v1/status"):
+                assert (await client.get(path)).status_code == 200
             await first.leave()
 
 
@@ -442,3 +444,79 @@ async def test_a_tiers_slots_make_requests_wait_and_not_fail(tmp_path: Path) -> 
 
             assert {answer.status_code for answer in answers} == {200}
             assert most == 2
+
+
+async def test_a_busy_tier_is_passed_over_and_its_queue_is_bounded(tmp_path: Path) -> None:
+    async with doubles.double(hang) as busy, doubles.double(FINE) as free:
+        text = doubles.config(
+            doubles.tier("a", busy.url, max_concurrency=1, max_queue=0),
+            doubles.tier("b", free.url),
+            presets='chat = ["a", "b"]\nonly = ["a"]',
+            router_keys="fallback = {max_attempts = 1}\n",
+        )
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            asker(running.url) as client,
+        ):
+            first = await Client.post(running.port, CHAT, ASK)
+            await asyncio.wait_for(busy.asked.wait(), 5)
+            answer = await client.post(CHAT, json=ASK)
+
+            assert answer.headers["x-anvil-tier"] == "b"
+            assert answer.headers["x-anvil-tiers-tried"] == "b"
+            assert answer.headers["x-anvil-fell-back"] == "false"
+
+            refused = await client.post(CHAT, json={**ASK, "model": "only"})
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert len(busy.seen) == 1
+            await first.leave()
+
+
+async def test_a_reload_does_not_forget_who_is_under_way(tmp_path: Path) -> None:
+    async with doubles.double(hang) as engine:
+        text = doubles.config(
+            doubles.tier("a", engine.url, max_concurrency=1, max_queue=0), presets='chat = ["a"]'
+        )
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            asker(running.url) as client,
+            admin(running) as boss,
+        ):
+            first = await Client.post(running.port, CHAT, ASK)
+            await asyncio.wait_for(engine.asked.wait(), 5)
+            running.file.write_text(text.replace('mapping_version = "1"', 'mapping_version = "2"'))
+            status = (await boss.post("/admin/reload", content=b"")).json()
+
+            assert status["mapping_version"] == "2"
+            assert status["tiers"][0]["in_flight"] == 1
+            assert (await client.post(CHAT, json=ASK)).status_code == 503
+            await first.leave()
+
+
+async def test_a_credential_that_no_header_can_carry_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIER_KEY", "se\r\ncret")
+    text = doubles.config(doubles.tier("a", "http://127.0.0.1:9"), presets='chat = ["a"]')
+    with pytest.raises(ConfigError) as caught:
+        async with doubles.router(tmp_path / "r.toml", text):
+            pass
+
+    assert "TIER_KEY" in caught.value.message
+    assert "cret" not in caught.value.message
+
+
+async def test_a_refused_credential_is_said_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with doubles.double(doubles.answers({}, 403)) as engine:
+        text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            asker(running.url) as client,
+        ):
+            assert (await client.post(CHAT, json=ASK)).status_code == 503
+
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["tier a does not accept the credential in TIER_KEY"]

@@ -13,6 +13,7 @@ LOCKS = {
     "base": ROOT / "requirements" / "base.txt",
     "dev": ROOT / "requirements" / "dev.txt",
     "compose": ROOT / "requirements" / "compose.txt",
+    "fuzz": ROOT / "requirements" / "fuzz.txt",
     "clients": ROOT / "requirements" / "clients.txt",
     "control": ROOT / "compose" / "control" / "requirements.txt",
 }

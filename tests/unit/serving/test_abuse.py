@@ -1,21 +1,22 @@
-"""Clients that break the rules or misuse them, over real sockets."""
+"""Clients that break the rules or misuse them, over real sockets and on either event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.message import Limits, Request
+from tests.unit import sockets
 from tests.unit.serving.test_http import post, serving, talk
+
+pytestmark = pytest.mark.both_loops
 
 GET = b"GET /get HTTP/1.1\r\nhost: a\r\n\r\n"
 LAST = b"GET /get HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
@@ -234,24 +235,12 @@ async def test_closing_one_half_counts_as_leaving() -> None:
         await asyncio.wait_for(left.wait(), 0.5)
 
 
-def accepted(ours: tuple[str, int]) -> socket.socket:
-    """This process's end of a connection whose other end is also in this process."""
-    for each in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if each.is_socket():
-                found = socket.socket(fileno=os.dup(int(each.name)))
-                with contextlib.suppress(OSError):
-                    if found.getpeername() == ours:
-                        return found
-                found.close()
-    raise AssertionError("no such connection")
-
-
 async def test_the_kernel_looks_after_clients_that_die_without_a_word() -> None:
     async with serving() as (_server, port), connected(port) as (reader, writer):
         writer.write(post(b"here"))
         await asyncio.wait_for(reader.readuntil(b"here"), 5)
-        with accepted(writer.get_extra_info("sockname")) as sock:
+        client = writer.get_extra_info("sockname")
+        with sockets.our_end(lambda each: each.getpeername() == client) as sock:
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

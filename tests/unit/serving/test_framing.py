@@ -55,6 +55,7 @@ TABLE = [
     (["Host: b", "Content-Length: 5"], 400, True),
     (["Connection: upgrade", "Upgrade: h2c", "Content-Length: 5"], None, False),
     (["Content-Length: 5", "Connection: close"], None, True),
+    (["Content-Length: 5", "Connection: close", "X: a\x7fb"], 400, True),
     (["Content-Length: 5", "Connection: Keep-Alive"], None, False),
     (["Content-Length: 5", *[f"x{n}: y" for n in range(200)]], 431, True),
 ]

@@ -9,22 +9,34 @@ from anvil_ctl.upstream.failure import Action, classify
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "action"),
+    ("status", "body", "reason", "action"),
     [
-        (400, b"bad field", Action.STOP),
-        (422, b"", Action.STOP),
-        (400, b'{"code":"context_length_exceeded"}', Action.LARGER),
-        (400, b"the request exceeds the available context size", Action.LARGER),
-        (400, b"prompt is too long: 9 tokens > 8 maximum", Action.LARGER),
-        (413, b"This model's maximum context length is 8", Action.LARGER),
-        (404, b"context length", Action.NEXT),
-        (401, b"", Action.NEXT),
-        (429, b"", Action.NEXT),
-        (503, b"", Action.NEXT),
+        (400, b"bad field", "client_fault", Action.STOP),
+        (413, b"", "client_fault", Action.STOP),
+        (422, b"", "client_fault", Action.STOP),
+        (400, b'{"code":"context_length_exceeded"}', "context_exceeded", Action.LARGER),
+        (400, b"exceeds the available context size", "context_exceeded", Action.LARGER),
+        (400, b"prompt is too long: 9 tokens > 8 maximum", "context_exceeded", Action.LARGER),
+        (400, b"is longer than the model's context length", "context_exceeded", Action.LARGER),
+        (413, b"This model's maximum context length is 8", "context_exceeded", Action.LARGER),
+        (404, b"context length", "unknown_model", Action.NEXT),
+        (401, b"", "refused_credential", Action.NEXT),
+        (403, b"", "refused_credential", Action.NEXT),
+        (408, b"", "status_408", Action.NEXT),
+        (409, b"", "status_409", Action.NEXT),
+        (425, b"", "status_425", Action.NEXT),
+        (429, b"", "status_429", Action.NEXT),
+        (500, b"", "status_500", Action.NEXT),
+        (503, b"", "status_503", Action.NEXT),
+        (599, b"", "status_599", Action.NEXT),
     ],
 )
-def test_each_status_has_its_consequence(status: int, body: bytes, action: Action) -> None:
-    assert classify(status, {}, body).action is action
+def test_each_status_has_its_consequence(
+    status: int, body: bytes, reason: str, action: Action
+) -> None:
+    failure = classify(status, {}, body)
+
+    assert (failure.reason, failure.action) == (reason, action)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("", None), ("soon", None), ("-1", None)])

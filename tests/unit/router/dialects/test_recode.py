@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from anvil_ctl.router.dialects import finish, passthrough
+from anvil_ctl.router.dialects import finish, passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
 from anvil_ctl.router.dialects.call import Call, Dialect
@@ -305,3 +306,42 @@ def test_beginning_usage_and_end_are_found_in_a_long_stream_however_it_is_cut(si
     assert (recoder.usage.input, recoder.usage.output) == (7, 3)
     assert out.count(b'"model":"asked"') == 503
     assert b"served-name" not in out
+
+
+@pytest.mark.parametrize(
+    "piece", [{"content": "x" * 10_000}, {"tool_calls": [{"id": "x" * 10_000, "function": {}}]}]
+)
+def test_an_answer_that_is_kept_has_a_bound(
+    piece: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recode, "MAX_KEPT", 50_000)
+    collect = Collect(Dialect.OPENAI)
+    event = doubles.openai_events(piece)[1]
+
+    many = b"".join(event.replace(b"xxx", b"x%d" % number, 1) for number in range(10))
+
+    with pytest.raises(UpstreamError, match="too_large"):
+        collect.feed(many)
+
+
+def test_long_arguments_take_time_in_proportion_to_their_length() -> None:
+    """Half a megabyte in fragments: adding each to a string took 12 s, joining them once 1 s."""
+    begun, fragment = (
+        doubles.openai_events({"tool_calls": [{"index": 0, **more}]})[1]
+        for more in (
+            {"id": "a", "function": {"name": "f", "arguments": '{"a":"'}},
+            {"function": {"arguments": "xxxxxxxx"}},
+        )
+    )
+    recoder = Translate(Dialect.OPENAI, AnthropicWriter(STAMP))
+    recoder.feed(begun)
+
+    def seconds(count: int) -> float:
+        began = time.process_time()
+        for _ in range(count):
+            recoder.feed(fragment)
+        return time.process_time() - began
+
+    first = seconds(2000)
+    seconds(16_000)
+    assert seconds(2000) < 3 * first

@@ -1,0 +1,1 @@
+"""Bytes from outside, and what must hold whatever they are."""
