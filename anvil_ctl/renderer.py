@@ -10,6 +10,7 @@ import tomlkit
 
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode, Router
+from anvil_ctl.config.schema import advice
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineFile, EngineImage
 from anvil_ctl.errors import ConfigError
@@ -220,30 +221,40 @@ class Renderer:
         definition = self.config.modes.get(mode)
         if definition is None:
             known = ", ".join(self.config.modes)
-            raise ConfigError(f"anvil.toml has no [modes.{mode}]; it has: {known}")
+            raise ConfigError(
+                f"anvil.toml has no [modes.{mode}]; it has: {known}",
+                hint=f"name one of these, or write [modes.{mode}]",
+            )
         return definition.enabled
 
     def _engine(self, tier: Tier) -> tuple[Engine, EngineImage]:
         engine = self.engines.get(tier.engine)
         if engine is None:
             known = ", ".join(sorted(self.engines))
-            raise ConfigError(f"tier {tier.id}: engine {tier.engine!r} is not one of: {known}")
+            raise ConfigError(
+                f"tier {tier.id}: engine {tier.engine!r} is not one of: {known}"
+                f"{advice(tier.engine, self.engines)}",
+                hint=f"set engine in the table of tier {tier.id}",
+            )
         image = engine.file.images.get(tier.image)
         if image is None:
             known = ", ".join(sorted(engine.file.images))
             raise ConfigError(
-                f"tier {tier.id}: {tier.engine} has no image {tier.image!r}; it has: {known}"
+                f"tier {tier.id}: {tier.engine} has no image {tier.image!r}; it has: {known}",
+                hint=f"set image in the table of tier {tier.id}",
             )
         device = self.config.machine.roles[tier.role].device
         if image.device != device:
             raise ConfigError(
                 f"tier {tier.id}: image {tier.image!r} runs on {image.device}, "
-                f"but role {tier.role!r} is {device}"
+                f"but role {tier.role!r} is {device}",
+                hint=f"set image or role in the table of tier {tier.id}",
             )
         if tier.dialect not in engine.file.dialects:
             known = ", ".join(engine.file.dialects)
             raise ConfigError(
-                f"tier {tier.id}: {tier.engine} does not speak {tier.dialect!r}; it speaks: {known}"
+                f"tier {tier.id}: {tier.engine} does not speak {tier.dialect!r}; it has: {known}",
+                hint=f"set dialect in the table of tier {tier.id}",
             )
         return engine, image
 

@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 
 from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config.model import Config, Mode, Role
+from anvil_ctl.config.schema import advice
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage
 from anvil_ctl.errors import ConfigError
@@ -81,7 +82,8 @@ def build(
     if unknown:
         raise ConfigError(
             f"tier {tier.id}: {tier.engine} {engine.file.version} has no flag {', '.join(unknown)}",
-            hint=f"take it out of extra_args; what it has: engines/{tier.engine}/flags.txt",
+            hint=f"take it out of extra_args; what it has: engines/{tier.engine}/flags.txt"
+            f"{advice(unknown[0], engine.flags)}",
             rule="K25",
         )
     labels = {

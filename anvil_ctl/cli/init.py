@@ -110,12 +110,12 @@ def _write_definition(
     console.say(f"site {proposed.site.name}: {kind}{proposed.why}")
     for each in proposed.notes:
         console.note(f"note: {each}")
-    text = writing.render_site(proposed, chosen, read_starter(bundle()).path)
-    done = writing.write_definition(home, text, force=force)
-    if not done.changed:
-        console.say(f"{done.path} says just that already: left as it is")
-    else:
-        console.say(f"wrote {done.path}" + (f" (before: {done.copy})" if done.copy else ""))
+    texts = writing.render_site(proposed, chosen, read_starter(bundle()).path)
+    for done in writing.write_definition(home, texts, force=force):
+        if not done.changed:
+            console.say(f"{done.path} says just that already: left as it is")
+        else:
+            console.say(f"wrote {done.path}" + (f" (before: {done.copy})" if done.copy else ""))
 
 
 def _show_plan(site: Site) -> None:

@@ -30,9 +30,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return open_definition(path, environ).config
 
 
-def parse(text: str, path: Path) -> Config:
-    """Validate the text of a definition; `path` is named in errors."""
-    return open_definition(path, {}, lambda each: text if each == path else read_file(each)).config
+def parse(text: str, path: Path, beside: Mapping[str, str] | None = None) -> Config:
+    """Validate the text of a definition; `path` is named in errors.
+
+    `beside` has the modes' own files by name; one that it lacks is read from the disk.
+    """
+    known = {path: text, **{path.with_name(name): own for name, own in (beside or {}).items()}}
+    return open_definition(path, {}, lambda each: known.get(each) or read_file(each)).config
 
 
 def open_definition(path: Path, environ: Mapping[str, str], read: Read = read_file) -> Definition:

@@ -1,7 +1,7 @@
 """`anvil-ctl init`: from what this machine has to a definition of it, and the tokens beside it."""
 
 from anvil_ctl.init.choices import Asked, Choices, Gpu, parse_gpus, parse_platform
-from anvil_ctl.init.definition import Written, render_site, write_definition
+from anvil_ctl.init.definition import Texts, Written, render_site, write_definition
 from anvil_ctl.init.propose import Proposal, choose_site, propose
 from anvil_ctl.init.sites import SiteTemplate, read_sites
 from anvil_ctl.init.tokens import TOKENS, write_tokens
@@ -14,6 +14,7 @@ __all__ = [
     "Gpu",
     "Proposal",
     "SiteTemplate",
+    "Texts",
     "VolumeState",
     "Written",
     "choose_site",

@@ -1,8 +1,9 @@
-"""Writes anvil.toml from a site's template."""
+"""Writes a definition from a site's templates: anvil.toml, and modes that have own files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from anvil_ctl import backup, config
@@ -21,8 +22,16 @@ class Written:
     copy: Path | None = None
 
 
-def render_site(proposed: Proposal, chosen: Choices, starter: str) -> str:
-    """The text of the definition. `starter` is the starter model's path in the volume."""
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A definition as text. `modes` are the files beside anvil.toml, by name."""
+
+    main: str
+    modes: Mapping[str, str] = field(default_factory=dict)
+
+
+def render_site(proposed: Proposal, chosen: Choices, starter: str) -> Texts:
+    """The texts of the definition. `starter` is the starter model's path in the volume."""
     values = {
         "project": chosen.project,
         "port": chosen.port,
@@ -32,23 +41,37 @@ def render_site(proposed: Proposal, chosen: Choices, starter: str) -> str:
         "ram_mib": proposed.ram_mib,
         "plan_only": proposed.plan_only,
         "gpus": proposed.gpus,
+        "starter": starter,
     }
     jinja = environment()
     machine = jinja.from_string(proposed.site.machine).render(values)
-    whole = jinja.from_string(proposed.site.text)
-    return whole.render(values, machine=machine.strip(), starter=starter) + "\n"
+    main = jinja.from_string(proposed.site.text).render(values, machine=machine.strip())
+    return Texts(
+        f"{main}\n",
+        {
+            name: jinja.from_string(text).render(values) + "\n"
+            for name, text in proposed.site.modes.items()
+        },
+    )
 
 
-def write_definition(home: Home, text: str, *, force: bool = False) -> Written:
-    """Write anvil.toml unless there is one; with `force` replace it, and keep a numbered copy.
+def write_definition(home: Home, texts: Texts, *, force: bool = False) -> list[Written]:
+    """Write anvil.toml and its modes' files unless there is one; with `force` replace them.
 
-    ConfigError, with nothing written, if the text is no valid definition.
+    What was there is kept as a numbered copy. ConfigError, with nothing written, if the texts are
+    no valid definition.
     """
     path = home.config
     if path.exists() and not force:
-        return Written(path, changed=False)
-    config.parse(text, path)
+        return [Written(path, changed=False)]
+    config.parse(texts.main, path, texts.modes)
+    home.make()
+    # anvil.toml last: it names the others.
+    wanted = {path.with_name(name): text for name, text in texts.modes.items()}
+    return [_write(*each) for each in {**wanted, path: texts.main}.items()]
+
+
+def _write(path: Path, text: str) -> Written:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return Written(path, changed=False)
-    home.make()
     return Written(path, changed=True, copy=backup.replace(path, text))

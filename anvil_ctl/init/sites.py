@@ -14,6 +14,7 @@ from anvil_ctl.errors import ConfigError, UsageError
 from anvil_ctl.init.choices import Gpu
 
 _MACHINE = "machine.toml.j2"
+_MAIN = "anvil.toml.j2"
 
 
 class _Table(BaseModel):
@@ -63,6 +64,8 @@ class SiteTemplate(_Table):
     facts: SiteFacts
     text: str
     machine: str
+    # Modes that have a file of their own, by that file's name.
+    modes: dict[str, str] = {}
 
     @property
     def roles(self) -> Mapping[str, Need]:
@@ -83,9 +86,14 @@ def read_sites(templates: Path) -> dict[str, SiteTemplate]:
             facts = SiteFacts.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except (tomllib.TOMLDecodeError, ValidationError) as error:
             raise ConfigError(f"{path}: {error}") from error
-        text = path.with_name("anvil.toml.j2").read_text(encoding="utf-8")
-        name = path.parent.name
-        found[name] = SiteTemplate(name=name, facts=facts, text=text, machine=machine)
+        texts = {each.name: each.read_text(encoding="utf-8") for each in path.parent.glob("*.j2")}
+        found[path.parent.name] = SiteTemplate(
+            name=path.parent.name,
+            facts=facts,
+            text=texts.pop(_MAIN),
+            machine=machine,
+            modes={name.removesuffix(".j2"): text for name, text in sorted(texts.items())},
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from anvil_ctl import config, engines, rulebook
 from anvil_ctl.config import Config
 from anvil_ctl.config.model import Platform
-from anvil_ctl.init import Choices, Gpu, Proposal, read_sites, render_site
+from anvil_ctl.init import Choices, Gpu, Proposal, Texts, read_sites, render_site
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import Renderer
 from anvil_ctl.site import templates
@@ -29,7 +29,20 @@ def site_text(site: str, gpus: Mapping[str, Gpu], platform: Platform = "linux") 
     """The definition that `init` writes for a site on a machine with these cards."""
     found = read_sites(bundle() / "templates")[site]
     proposed = Proposal(found, "", gpus, platform, None, plan_only=False)
-    return render_site(proposed, Choices(), "gguf/starter.gguf")
+    return whole(render_site(proposed, Choices(), "gguf/starter.gguf"))
+
+
+def whole(texts: Texts) -> str:
+    """A definition in one text, where modes have files of their own."""
+    text = texts.main
+    for name, own in texts.modes.items():
+        section = f"modes.{name.removesuffix('.toml')}"
+        reference = f'[{section}]\nfile = "{name}"\n'
+        assert text.count(reference) == 1
+        nested = own.replace("\n[presets]", f"\n[{section}.presets]")
+        nested = nested.replace("\n[[tiers]]", f"\n[[{section}.tiers]]")
+        text = text.replace(reference, f"[{section}]\n{nested}")
+    return text
 
 
 def cpu_text() -> str:

@@ -44,17 +44,31 @@ def test_a_flag_that_the_pinned_version_lacks_is_refused() -> None:
         renderer(parse(text)).mode("agentic")
 
 
+def test_a_flag_that_is_misspelt_is_told_the_nearest_one() -> None:
+    text = cpu_text().replace("slots = 2", 'slots = 2\nextra_args = ["--ubatch-siz", "64"]')
+
+    with pytest.raises(ConfigError) as raised:
+        renderer(parse(text)).mode("agentic")
+
+    assert raised.value.hint == (
+        "take it out of extra_args; what it has: engines/llamacpp/flags.txt; "
+        "did you mean '--ubatch-size'?"
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ('engine = "llamacpp"', 'engine = "llama"', "engine 'llama' is not one of: .*llamacpp"),
+        ('engine = "llamacpp"', 'engine = "lamacpp"', "engine 'lamacpp' is not one of: .*llamacpp.*; did you mean 'llamacpp'?"),
         ('image = "cpu"', 'image = "rocm"', "llamacpp has no image 'rocm'; it has: cpu, cuda"),
         ('device = "cpu"', f'device = "nvidia"\ngpu_uuid = "{UUID}"', "image 'cpu' runs on cpu, but role 'cpu' is nvidia"),
     ],
 )  # fmt: skip
 def test_a_tier_that_its_engine_cannot_run_is_refused(before: str, after: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as raised:
         renderer(parse(cpu_text().replace(before, after, 1))).mode("agentic")
+
+    assert "in the table of tier starter" in raised.value.hint
 
 
 def test_values_reach_compose_quoted_with_dollars_doubled() -> None:

@@ -159,11 +159,11 @@ def test_progress_goes_to_stderr_and_colours_to_terminals_only(installed: Path) 
     assert "\x1b[" not in done.stdout + done.stderr
 
 
-def dark(home: Path, before: str = "", after: str = "") -> None:
-    """The two-card site, with one change."""
+def dark(home: Path, before: str = "", after: str = "", file: str = "anvil.toml") -> None:
+    """The two-card site, with one change in a file of it."""
     cards = [f"--gpu={name}=GPU-00000000-0000-4000-8000-00000000000{n}" for name, n in CARDS]
     assert run("init", "--site", "fakoli-dark", "--platform", "linux", *cards).returncode == 0
-    definition = home / "anvil.toml"
+    definition = home / file
     text = definition.read_text(encoding="utf-8")
     assert before in text
     definition.write_text(text.replace(before, after, 1), encoding="utf-8")
@@ -190,7 +190,8 @@ def test_render_warns_on_stderr_and_refuses_with_the_rules_name(tmp_path: Path) 
 
 
 def test_render_refuses_a_mode_that_does_not_fit_and_prints_the_ledger(tmp_path: Path) -> None:
-    dark(Path(os.environ["ANVIL_HOME"]), "vram_mib = 27999", "vram_mib = 31000")
+    home = Path(os.environ["ANVIL_HOME"])
+    dark(home, "vram_mib = 27999", "vram_mib = 31000", "agentic.toml")
 
     refused = run("render", "--mode", "agentic", "--out", str(tmp_path / "out"))
 

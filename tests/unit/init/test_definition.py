@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl import config
+from anvil_ctl.config.change import change
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.hardware import Cards, Host
 from anvil_ctl.init import (
@@ -16,13 +17,14 @@ from anvil_ctl.init import (
     Gpu,
     Proposal,
     SiteTemplate,
+    Texts,
     propose,
     read_sites,
     render_site,
     write_definition,
 )
 from anvil_ctl.paths import Home, bundle
-from tests.unit.definitions import FAST, HEAVY, renderer
+from tests.unit.definitions import FAST, HEAVY, renderer, whole
 
 SITES = read_sites(bundle() / "templates")
 ELSEWHERE = propose(SITES, Cards(), Host("linux", "6.12"), Asked(site="fakoli-dark"))
@@ -33,8 +35,12 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def text(proposed: Proposal = ELSEWHERE, chosen: Choices | None = None) -> str:
+def texts(proposed: Proposal = ELSEWHERE, chosen: Choices | None = None) -> Texts:
     return render_site(proposed, chosen or Choices(), "gguf/x.gguf")
+
+
+def text(proposed: Proposal = ELSEWHERE, chosen: Choices | None = None) -> str:
+    return whole(texts(proposed, chosen))
 
 
 def test_a_plan_for_another_machine_says_so_in_the_definition() -> None:
@@ -60,25 +66,45 @@ def test_what_was_chosen_is_written() -> None:
 
 
 def test_a_definition_that_is_there_stays_unless_it_is_to_be_replaced(home: Home) -> None:
-    first = write_definition(home, text())
-    other = text(chosen=Choices(port=9000))
+    first = write_definition(home, texts())
+    other = texts(chosen=Choices(port=9000))
 
-    assert (first.changed, first.copy) == (True, None)
+    assert [(each.path.name, each.changed, each.copy) for each in first] == [
+        ("agentic.toml", True, None),
+        ("anvil.toml", True, None),
+    ]
     assert home.root.stat().st_mode & 0o777 == 0o700
-    assert not write_definition(home, other).changed
-    assert not write_definition(home, text(), force=True).changed
+    assert [each.changed for each in write_definition(home, other)] == [False]
+    assert [each.changed for each in write_definition(home, texts(), force=True)] == [False, False]
 
-    forced = write_definition(home, other, force=True)
+    agentic, forced = write_definition(home, other, force=True)
+    assert not agentic.changed
     assert forced.copy == home.root / "anvil.toml.bak.1"
-    assert forced.copy.read_text(encoding="utf-8") == text()
-    assert home.config.read_text(encoding="utf-8") == other
+    assert forced.copy.read_text(encoding="utf-8") == texts().main
+    assert home.config.read_text(encoding="utf-8") == other.main
+
+
+def test_the_proven_mode_has_a_file_that_no_edit_of_the_other_touches(home: Home) -> None:
+    write_definition(home, texts())
+    own = home.root / "agentic.toml"
+    before = own.read_text(encoding="utf-8")
+
+    change(home.config, "modes.flexibility.tiers.flex-qwen36-27b.slots", "3", {})
+
+    assert own.read_text(encoding="utf-8") == before
+    assert [tier.id for tier in config.load(home.config, {}).modes["agentic"].tiers] == [
+        "heavy-local",
+        "fast-local",
+    ]
+    change(home.config, "modes.agentic.tiers.heavy-local.slots", "8", {})
+    assert own.read_text(encoding="utf-8") == before.replace("slots = 16", "slots = 8", 1)
 
 
 def test_a_definition_that_is_not_valid_is_not_written(home: Home) -> None:
     same = {"heavy": ELSEWHERE.gpus["heavy"], "fast": ELSEWHERE.gpus["heavy"]}
 
     with pytest.raises(ConfigError, match="have the same gpu_uuid"):
-        write_definition(home, text(replace(ELSEWHERE, gpus=same)))
+        write_definition(home, texts(replace(ELSEWHERE, gpus=same)))
 
     assert not home.root.exists()
 
@@ -103,7 +129,7 @@ def test_a_site_fits_every_card_that_is_large_enough_for_it(
     """Whichever card has the desktop: no rule and no ledger refuses what init writes."""
     names = dict(zip(SITES[site].roles, zip([HEAVY, FAST], memory, strict=False), strict=False))
     gpus = {role: Gpu(uuid, mib, "12.0", display) for role, (uuid, (mib, display)) in names.items()}
-    written = render_site(proposal(SITES[site], gpus), Choices(), "gguf/x.gguf")
+    written = text(proposal(SITES[site], gpus))
     found = renderer(config.parse(written, Path("anvil.toml")))
 
     for mode in found.config.modes:
