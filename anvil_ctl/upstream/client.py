@@ -118,7 +118,9 @@ class Pool:
     # inside
 
     async def _take(self, endpoint: Endpoint, limits: Deadlines, *, fresh: bool) -> Connection:
-        lane = self._lanes.setdefault(endpoint.origin, _Lane())
+        lane = self._lanes.get(endpoint.origin)
+        if lane is None:
+            lane = self._lanes[endpoint.origin] = _Lane()
         kept_s = self._limits.idle_tls_s if endpoint.origin.tls else self._limits.idle_s
         oldest = self._loop.time() - kept_s
         while lane.idle and not fresh:
