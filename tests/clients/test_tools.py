@@ -29,7 +29,7 @@ async def test_the_files_are_there_and_the_engine_saw_what_the_tools_said(
     async with at(agent, tmp_path, dialect, task.play) as table:
         said = await agents.ask(agent, table.place, task.prompt, *task.arguments)
 
-    assert said == tasks.DONE
+    assert said.text == tasks.DONE
     assert table.place.read("count.txt").strip() == "3"
     assert table.place.read("last.txt") == "three\n"
     bodies = [each.json for each in table.seen.seen]
