@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import distribution, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from anvil_ctl.clients import local, recipe
@@ -95,7 +95,10 @@ async def running(
     agent: Agent, place: Place, *arguments: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The agent at work in its project; it and what it started end with the block."""
-    program = distribution(agent.package).locate_file(agent.program)
+    try:
+        program = distribution(agent.package).locate_file(agent.program)
+    except PackageNotFoundError as error:
+        raise AssertionError(f"{agent.name} is not here. next: scripts/setup test") from error
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(place.home),
@@ -128,8 +131,17 @@ def kill(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-async def ask(agent: Agent, place: Place, prompt: str, *arguments: str) -> str:
-    """What the agent says at last. The test fails with its output if it ends with an error."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An agent's last words, and what it was told of its prompts: tokens, and those from a cache."""
+
+    text: str
+    given: int
+    cached: int
+
+
+async def ask(agent: Agent, place: Place, prompt: str, *arguments: str) -> Said:
+    """Let it work to its end. The test fails with its output if it ends with an error."""
     async with running(agent, place, *arguments, prompt) as process:
         out, err = await asyncio.wait_for(process.communicate(), _LONGEST_S)
     said = f"{agent.name}: {process.returncode}\n{out.decode()}{err.decode()}"
@@ -138,8 +150,11 @@ async def ask(agent: Agent, place: Place, prompt: str, *arguments: str) -> str:
     if agent is CLAUDE_CODE:
         [result] = lines
         assert not result["is_error"], said
-        return str(result["result"])
+        usage = result["usage"]
+        cached = usage["cache_read_input_tokens"]
+        return Said(result["result"], usage["input_tokens"] + cached, cached)
     messages = [line["item"] for line in lines if line.get("type") == "item.completed"]
     texts = [str(each["text"]) for each in messages if each["type"] == "agent_message"]
     assert texts, said
-    return texts[-1]
+    usage = lines[-1]["usage"]
+    return Said(texts[-1], usage["input_tokens"], usage["cached_input_tokens"])

@@ -45,6 +45,20 @@ async def at(agent: Agent, folder: Path, dialect: str, play: Play) -> AsyncItera
             yield Table(place, router.url, engine, seen)
 
 
+def transcript(table: Table) -> str:
+    """What the model said and called, and what the tools answered, as the engine saw it."""
+    lines = []
+    told = 0
+    for seen, (turn, label) in zip(table.seen.seen, table.engine.told, strict=True):
+        answers = results(seen.json)
+        lines += [f"  tool   {' '.join(each.split())[:100]}" for each in answers[told:]]
+        told = len(answers)
+        lines.append(f"turn {label.id}: {label.given} tokens, {label.cached} of them cached")
+        lines += [f"  model  {text}" for text in (turn.thinking, turn.text) if text]
+        lines += [f"  calls  {call.name} {json.dumps(call.arguments)}" for call in turn.calls]
+    return "\n".join(lines)
+
+
 def results(body: Mapping[str, object]) -> list[str]:
     """What tools said, by what the engine was told, in either dialect."""
     messages = body["messages"]

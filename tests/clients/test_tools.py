@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients import agents, tasks
 from tests.clients.agents import CLAUDE_CODE, CODEX, Agent
-from tests.clients.table import DIALECTS, at, results
+from tests.clients.table import DIALECTS, at, results, transcript
 from tests.clients.tasks import Task
 
 
@@ -29,7 +29,8 @@ async def test_the_files_are_there_and_the_engine_saw_what_the_tools_said(
     async with at(agent, tmp_path, dialect, task.play) as table:
         said = await agents.ask(agent, table.place, task.prompt, *task.arguments)
 
-    assert said == tasks.DONE
+    print(f"{agent.label}, engine that speaks {dialect}: {task.prompt}\n{transcript(table)}")
+    assert said.text == tasks.DONE
     assert table.place.read("count.txt").strip() == "3"
     assert table.place.read("last.txt") == "three\n"
     bodies = [each.json for each in table.seen.seen]

@@ -49,8 +49,8 @@ def plain_anthropic(body: JSON) -> None:
 def split_system(messages: object) -> tuple[list[str], list[JSON]]:
     """The system texts from before all else, and the messages without them.
 
-    Later ones become the user's, where they stand, in the tags that Claude Code has for that: at
-    the front they would change the beginning. Claude Code's first one names the folder and the day.
+    Later ones become the user's, in the tags that Claude Code has for that: at the front they would
+    change the beginning. Claude Code's first one names the folder and the day.
     """
     leading: list[str] = []
     rest: list[JSON] = []
@@ -62,11 +62,22 @@ def split_system(messages: object) -> tuple[list[str], list[JSON]]:
             continue
         text = text_of(message.get("content"), "\n\n")
         if text and begun:
-            told = f"<system-reminder>\n{text}\n</system-reminder>"
-            rest.append({"role": "user", "content": [{"type": "text", "text": told}]})
+            _remind(
+                rest, {"type": "text", "text": f"<system-reminder>\n{text}\n</system-reminder>"}
+            )
         elif text:
             leading.append(text)
     return leading, rest
+
+
+def _remind(messages: list[JSON], reminder: JSON) -> None:
+    """Put it before the words that it followed, if any: small models answer what comes last."""
+    last = messages[-1]
+    blocks = _blocks(last) if last.get("role") == "user" else []
+    if blocks and blocks[-1].get("type") == "text":
+        messages[-1] = {**last, "content": [*blocks[:-1], reminder, blocks[-1]]}
+    else:
+        messages.append({"role": "user", "content": [reminder]})
 
 
 def plain_openai(body: JSON) -> None:

@@ -1,8 +1,13 @@
-"""Recorded sessions of Claude Code and Codex: each gets what it got, each engine sees what it saw."""
+"""Recorded sessions of Claude Code and Codex: each gets what it got, each engine sees what it saw.
+
+UPDATE_GOLDEN=1 writes anew what the router makes of the recorded requests; new requests of newer
+agents are recorded by tests/clients/record.py.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -23,6 +28,8 @@ async def test_the_engine_sees_and_the_agent_gets_what_was_recorded(
     session = sessions.load(name)
 
     played = await sessions.replay(session, tmp_path)
+    if os.environ.get("UPDATE_GOLDEN"):
+        sessions.save(name, Session(session.agent, session.dialect, played))
 
     assert len(played) == 3
     for now, then in zip(played, session.exchanges, strict=True):

@@ -73,7 +73,7 @@ def test_a_chat_engine_gets_one_system_message_and_turns_that_alternate() -> Non
     assert messages == [
         {"role": "system", "content": "You are an agent.\n\nBe careful."},
         {"role": "user",
-         "content": f"<system-reminder>be kind</system-reminder>\nrun echo hi\n\n{REMINDER}"},
+         "content": f"<system-reminder>be kind</system-reminder>\n{REMINDER}\nrun echo hi"},
         {"role": "assistant", "content": None,
          "tool_calls": [{"id": "t1", "type": "function",
                          "function": {"name": "Bash", "arguments": '{"command":"echo hi"}'}}],
@@ -90,7 +90,8 @@ def test_a_local_anthropic_engine_gets_users_and_assistants_only() -> None:
         {"type": "text", "text": "Be careful."},
     ]
     first, *rest = objects(body["messages"])
-    assert first["content"] == [*objects(ASK["content"]), {"type": "text", "text": REMINDER}]
+    kind, asked = objects(ASK["content"])
+    assert first["content"] == [kind, {"type": "text", "text": REMINDER}, asked]
     assert rest == [CALLED, RESULT]
 
 
