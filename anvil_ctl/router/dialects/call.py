@@ -157,7 +157,8 @@ def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
     for number, message in enumerate(messages):
         if not isinstance(message, dict):
             raise BadRequestError(f"messages.{number}: must be an object")
-        if message.get("role") not in roles:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in roles:
             raise BadRequestError(f"messages.{number}.role: must be one of {sorted(roles)}")
         content = message.get("content")
         absent = content is None and roles is _OPENAI_ROLES
@@ -173,7 +174,8 @@ def _check_lists(raw: JSON) -> None:
 def check_count(raw: JSON, key: str) -> None:
     """Raise unless the field, which is there, is a count."""
     value = raw[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+    if not whole or isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
         raise BadRequestError(f"{key}: must be a whole number above 0")
 
 

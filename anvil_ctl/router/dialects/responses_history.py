@@ -63,7 +63,7 @@ class _Chat:
 
     def add(self, item: JSON, where: str) -> None:
         """Take in one item."""
-        kind = item.get("type", "message")
+        kind = string(item.get("type", "message"))
         if kind == "message":
             self._message(item, where)
         elif kind in _CALLS:
