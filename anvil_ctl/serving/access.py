@@ -50,13 +50,13 @@ class AccessLines:
         """Add a request's line."""
         if request.path in QUIET:
             return
-        line: dict[str, object] = {
+        line = {
             "time": self._now(),
             "level": "info",
             "logger": log.name,
             "message": "request",
+            **_fields(request, exchange),
         }
-        line.update(_fields(request, exchange))
         self._lines.append(msgspec.json.encode(line))
         if len(self._lines) >= _FLUSH_LINES:
             self.flush()

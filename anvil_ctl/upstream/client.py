@@ -108,7 +108,9 @@ class Pool:
     # inside
 
     async def _take(self, endpoint: Endpoint, limits: Deadlines, *, fresh: bool) -> Connection:
-        lane = self._lanes.setdefault(endpoint.origin, _Lane())
+        lane = self._lanes.get(endpoint.origin)
+        if lane is None:
+            lane = self._lanes[endpoint.origin] = _Lane()
         oldest = self._loop.time() - self._limits.idle_s
         while lane.idle and not fresh:
             connection = lane.idle.pop()

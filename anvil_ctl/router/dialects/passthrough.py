@@ -11,9 +11,8 @@ from collections import deque
 
 import msgspec
 
-from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.delta import CONTENT, Usage
+from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
 from anvil_ctl.router.dialects.recode import error_event, reader
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
@@ -21,51 +20,51 @@ from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
-# The finish reason, usage and terminator of a stream fit in this many bytes, in up to four reads.
-_TAIL = 16 << 10
+# The finish reason, usage and terminator of a stream fit in the second of these sizes (bytes), and
+# mostly in the first, and come in up to four reads.
+_TAILS = (512, 16 << 10)
 _TAIL_READS = 4
-# This much is decoded at a time while looking for the beginning and the end.
+# This much is decoded at a time while looking for the beginning.
 _STEP = 1 << 10
 
 
 class Passthrough:
-    """Sends a stream on. `model`: a JSON string to put in place of the upstream's name, if any."""
+    """Sends a stream on. `model`: a JSON string to put in place of the upstream's name, if any.
+
+    `usage`: token counts of the first events and, once `whole` was asked for, of the last.
+    """
 
     __slots__ = (
-        "_answer",
         "_dialect",
+        "_ended",
+        "_finished",
         "_last",
         "_model",
         "_needle",
-        "_reader",
         "_rest",
         "_strip_usage",
         "ready",
+        "usage",
     )
 
     def __init__(self, dialect: Dialect, *, model: bytes | None, include_usage: bool) -> None:
         self._dialect = dialect
-        self._reader = reader(dialect)
-        self._model = None if model is None else b'"model":' + model
+        self._model = b"" if model is None else b'"model":' + model
         self._needle: bytes | None = None
         self._strip_usage = dialect is Dialect.OPENAI and not include_usage
-        self._answer = Answer()
+        self._ended = False
+        self._finished = False
         self._rest = b""
         self._last: deque[bytes] = deque(maxlen=_TAIL_READS)
         self.ready = False
+        self.usage = Usage()
 
     @property
     def whole(self) -> bool:
         """Whether the answer has reached its terminator."""
-        if not self._answer.ended:
+        if not self._ended:
             self._read_tail()
-        openai = self._dialect is Dialect.OPENAI
-        return self._answer.ended or (openai and self._answer.reason is not None)
-
-    @property
-    def usage(self) -> Usage:
-        """Token counts of the first and last events."""
-        return self._answer.usage
+        return self._ended or (self._finished and self._dialect is Dialect.OPENAI)
 
     def feed(self, data: bytes) -> bytes:
         """The events that these bytes complete."""
@@ -74,15 +73,27 @@ class Passthrough:
             self._rest = b""
         if not data.endswith(b"\n\n"):
             data = self._cut(data)
-        return self._pass(data) if data else b""
+            if not data:
+                return b""
+        if not self.ready:
+            self._read_first(data)
+        # `find`, and one short word: each byte is looked at once, in 0.1 us for a usual event.
+        if data.find(b"error") >= 0:
+            self._refuse_error(data)
+        self._last.append(data)
+        if self._needle is not None:
+            data = data.replace(self._needle, self._model)
+        if self._strip_usage and data.find(b'"usage"') >= 0 and _USAGE_ONLY.search(data):
+            data = _without_usage(data)
+        return data
 
     def finish(self) -> bytes:
         """What is left. Raises UpstreamError if the answer was cut off."""
         rest, self._rest = self._rest, b""
-        out = self._pass(rest.rstrip(b"\r\n") + b"\n\n") if rest.strip() else b""
+        out = self.feed(rest.rstrip(b"\r\n") + b"\n\n") if rest.strip() else b""
         if not self.whole:
             raise failed("truncated")
-        if self._dialect is Dialect.OPENAI and not self._answer.ended:
+        if self._dialect is Dialect.OPENAI and not self._ended:
             out += b"data: [DONE]\n\n"  # some engines stop at the finish reason
         return out
 
@@ -98,29 +109,14 @@ class Passthrough:
             raise failed("event_too_large")
         return data[:end]
 
-    def _pass(self, data: bytes) -> bytes:
-        if not self.ready:
-            self._read_first(data)
-        # `find` and one short needle: each byte is looked at once, in 0.12 us for a usual event.
-        if data.find(b"error") >= 0:
-            self._refuse_error(data)
-        self._last.append(data)
-        if self._needle is not None and self._model is not None:
-            data = data.replace(self._needle, self._model)
-        if self._strip_usage and data.find(b'"usage"') >= 0 and _USAGE_ONLY.search(data):
-            data = _without_usage(data)
-        return data
-
     def _read_first(self, data: bytes) -> None:
-        decoder = EventDecoder()
+        decoder, events = EventDecoder(), reader(self._dialect)
         for start in range(0, len(data), _STEP):
             for event in decoder.feed(data[start : start + _STEP]):
-                deltas = self._reader.read(event)
-                self._answer.extend(deltas)
-                self.ready = self.ready or any(isinstance(delta, CONTENT) for delta in deltas)
+                self._note(events.read(event))
             if self.ready:
                 break  # a fast engine's first read may hold hundreds of events more
-        found = _MODEL.search(data) if self._needle is None else None
+        found = _MODEL.search(data) if self._model and self._needle is None else None
         if found is not None and found[0] != self._model:
             self._needle = found[0]
 
@@ -130,14 +126,31 @@ class Passthrough:
             raise failed("error_in_stream")
 
     def _read_tail(self) -> None:
-        tail = b"".join(self._last)[-_TAIL:]
+        """Read events from the last one back, until the end and its usage are known."""
+        tail = b"".join(self._last)
         self._last.clear()
-        for size in (_STEP, _TAIL):
-            fresh = reader(self._dialect)
-            for event in EventDecoder().feed(tail[-size:]):
-                self._answer.extend(fresh.read(event))
-            if self._answer.ended and self._answer.usage.output is not None:
-                break  # usage comes with the end; only where it doesn't, more is read
+        first, self.usage = self.usage, Usage()
+        for size in _TAILS:
+            start = tail.find(b"\n\n", len(tail) - size) + 2 if len(tail) > size else 0
+            events = reader(self._dialect)
+            for event in reversed(EventDecoder().feed(tail[start:])):
+                later, self.usage = self.usage, Usage()
+                self._note(events.read(event))
+                self.usage = self.usage.updated(later)
+                if self._ended and self.usage.output is not None:
+                    break
+            if not start or (self._ended and self.usage.output is not None):
+                break
+        self.usage = first.updated(self.usage)
+
+    def _note(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            if isinstance(delta, CONTENT):
+                self.ready = True
+                self._ended = self._ended or isinstance(delta, Ended)
+                self._finished = self._finished or isinstance(delta, Finish)
+            elif isinstance(delta, Usage):
+                self.usage = self.usage.updated(delta)
 
 
 def renamed(body: bytes, model: bytes | None) -> bytes:
