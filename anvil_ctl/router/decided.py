@@ -9,6 +9,8 @@ from anvil_ctl.router.config import Config
 from anvil_ctl.router.route import Choice
 from anvil_ctl.serving.exchange import Exchange
 
+_LONGEST = 256
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -34,24 +36,21 @@ def decided(
     )
     if not config.decision_headers:
         return ()
-    return (
-        *_headers(
-            tier=tier,
-            model=model,
-            mode=config.mode,
-            source=choice.source,
-            preset=choice.preset or "",
-            work_class=choice.work_class or "",
-            tried=tried,
-            version=config.mapping_version,
-        ),
-        ("x-anvil-decision-id", exchange.request_id),
+    exchange.add("x-anvil-decision-id", exchange.request_id)
+    return _headers(
+        tier,
+        model,
+        config.mode,
+        choice.source,
+        choice.preset or "",
+        choice.work_class or "",
+        tried,
+        config.mapping_version,
     )
 
 
 @functools.lru_cache(maxsize=256)
-def _headers(
-    *,
+def _headers(  # noqa: PLR0917 - by position, because names would double a hit's cost
     tier: str,
     model: str,
     mode: str,
@@ -77,6 +76,8 @@ def _headers(
 
 
 def _ascii(value: str) -> str:
+    # A tier without a model shows the caller's word for it, which may be long.
+    value = value[:_LONGEST]
     if value.isascii() and value.isprintable():
         return value
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in value)

@@ -50,6 +50,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_added",
         "_bodiless",
         "_chunked",
         "_close",
@@ -72,6 +73,7 @@ class Exchange:
         self._http10 = request.http10
         self._close = close
         self._chunked = False
+        self._added = b""
         self.request_id = request_id
         self.started_at = started_at
         self.status = 0
@@ -89,6 +91,10 @@ class Exchange:
     def writable(self) -> bool:
         """False while the client reads more slowly than we write."""
         return self._wire.writable
+
+    def add(self, name: str, value: str) -> None:
+        """A header of this one answer; those that many share are given to `reply` or `start`."""
+        self._added += f"{name}: {_one_line(value)}\r\n".encode("latin-1", "replace")
 
     def last(self) -> None:
         """Close the connection after this answer. Call before the answer begins."""
@@ -151,7 +157,8 @@ class Exchange:
         elif self._http10:
             connection = b"connection: keep-alive\r\n"
         request_id = self.request_id.encode("latin-1", "replace")
-        return b"%b%b\r\n%b%b" % (line, request_id, connection, _lines(tuple(headers)))
+        shared = _lines(tuple(headers))
+        return b"%b%b\r\n%b%b%b" % (line, request_id, connection, shared, self._added)
 
     def _put(self, data: bytes) -> None:
         self.sent += len(data)

@@ -52,6 +52,11 @@ class Call(msgspec.Struct, frozen=True):
 
 _OPENAI_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _ANTHROPIC_ROLES = frozenset({"system", "user", "assistant"})
+# Tuples: `str | list` in a check would be put together anew each time, which costs more than it.
+_CONTENT = (str, list)
+_NUMBER = (int, float)
+_TEXT_OR_NONE = (str, type(None))
+_LIST_OR_NONE = (list, type(None))
 # Deeper bodies than this are rejected before anything walks them recursively.
 _MAX_DEPTH = 128
 
@@ -94,7 +99,7 @@ def read_object(body: bytes) -> JSON:
 def model_of(raw: JSON) -> str:
     """The model's name, "" where the caller leaves it to us. Raises BadRequestError."""
     model = raw.get("model")
-    if not isinstance(model, str | None):
+    if not isinstance(model, _TEXT_OR_NONE):
         raise BadRequestError("model: must be a string")
     return model or ""
 
@@ -145,7 +150,7 @@ def _check_anthropic(raw: JSON) -> None:
 def _check_counted(raw: JSON) -> None:
     _check_messages(raw, _ANTHROPIC_ROLES)
     system = raw.get("system")
-    if system is not None and not isinstance(system, str | list):
+    if system is not None and not isinstance(system, _CONTENT):
         raise BadRequestError("system: must be a string or a list of blocks")
     _check_lists(raw)
 
@@ -161,12 +166,12 @@ def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
             raise BadRequestError(f"messages.{number}.role: must be one of {sorted(roles)}")
         content = message.get("content")
         absent = content is None and roles is _OPENAI_ROLES
-        if not absent and not isinstance(content, str | list):
+        if not absent and not isinstance(content, _CONTENT):
             raise BadRequestError(f"messages.{number}.content: must be a string or a list")
 
 
 def _check_lists(raw: JSON) -> None:
-    if not isinstance(raw.get("tools"), list | None):
+    if not isinstance(raw.get("tools"), _LIST_OR_NONE):
         raise BadRequestError("tools: must be a list")
 
 
@@ -182,7 +187,7 @@ def check_number(raw: JSON, key: str, most: float) -> None:
     value = raw.get(key)
     if value is None:
         return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+    if not isinstance(value, _NUMBER) or isinstance(value, bool) or not 0 <= value <= most:
         raise BadRequestError(f"{key}: must be a number from 0 to {most:g}")
 
 
