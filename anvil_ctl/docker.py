@@ -29,6 +29,7 @@ class Container:
     health: str | None
     exit_code: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
     host_ports: frozenset[int] = frozenset()
 
     @property
@@ -261,6 +262,7 @@ def _record(found: Inspected) -> Container:
         health=health.status if health else None,
         exit_code=state.exit_code or 0,
         labels=dict(found.config.labels or {}),
+        restarts=found.restart_count or 0,
         host_ports=frozenset(
             int(binding.host_port)
             for bindings in published.values()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from anvil_ctl.errors import ConfigError
+from anvil_ctl import datafile
 
 Dialect = Literal["openai", "anthropic"]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^:]+$")]
@@ -35,6 +34,8 @@ class EngineImage(BaseModel):
     ulimits: dict[str, int] = {}
     cap_add: list[str] = []
     read_only: bool = True
+    # The oldest NVIDIA driver that its CUDA runs with, by its first number.
+    driver: int | None = Field(default=None, gt=0)
 
 
 class EngineFile(BaseModel):
@@ -57,6 +58,8 @@ class EngineFile(BaseModel):
     user: str | None = None
     healthcheck: list[str]
     args: list[list[str]]
+    # Kinds of files that it loads weights from; empty for one that is not to be checked.
+    weights: list[Literal["gguf", "safetensors", "bin"]] = []
     images: dict[str, EngineImage] = Field(min_length=1)
 
 
@@ -88,13 +91,6 @@ def load_all(folder: Path) -> Mapping[str, Engine]:
 
 
 def _load(path: Path) -> Engine:
-    try:
-        file = EngineFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+    file = datafile.read(path, EngineFile)
     lines = (path.parent / "flags.txt").read_text(encoding="utf-8").splitlines()
     return Engine(file, frozenset(each for each in lines if each.startswith("-")))

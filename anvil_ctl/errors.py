@@ -32,7 +32,14 @@ class UsageError(AnvilError):
 
 
 class ConfigError(UsageError):
-    """A configuration file is wrong; the message names the file, the key and the value."""
+    """A configuration file is wrong; the message names the file, the key and the value.
+
+    `rule` is the id of what decided, where that has one: docs/reference/rules.md lists them.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
+        super().__init__(f"{message} [rule {rule}]" if rule else message, hint=hint)
+        self.rule = rule
 
 
 class GateError(AnvilError):

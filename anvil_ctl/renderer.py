@@ -157,7 +157,8 @@ class Renderer:
         found = self.ledger(mode)
         if found.problems:
             said = "; ".join(found.problems)
-            raise ConfigError(f"capacity: {mode} does not fit: {said}\n{found.table()}", hint=ROOM)
+            said = f"capacity: {mode} does not fit: {said}"
+            raise ConfigError(f"{said} [rule D12]\n{found.table()}", hint=ROOM)
 
     def guard_list(self) -> str:
         """The containers that the guard lets the multiplexer start and stop, one a line."""

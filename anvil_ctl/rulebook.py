@@ -7,16 +7,15 @@ docs/reference/rules.md names the vocabulary and every rule.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from anvil_ctl.errors import ConfigError
+from anvil_ctl import datafile
 
 Scalar = str | int | float | bool
 _BOUND = re.compile(r"(<=|>=|<|>)(\d+(?:\.\d+)*)")
@@ -79,6 +78,8 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^([A-Z]\d{2}[a-z]?|[a-z0-9]+-\d+)$")
+    # The check of `doctor` that it is part of.
+    check: str = Field(default="D13", pattern=r"^D\d{2}$")
     verdict: Literal["deny", "warn", "add"]
     when: list[Condition] = Field(min_length=1)
     message: str = Field(min_length=1)
@@ -146,24 +147,8 @@ def _within(version: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> 
 
 def load(folder: Path) -> Rulebook:
     """Read the rules under `engines/`; ConfigError names the file and the rule that is wrong."""
-    common = _read(folder / "rules.toml")
-    engines = {path.parent.name: _read(path) for path in sorted(folder.glob("*/rules.toml"))}
-    book = Rulebook(common, engines)
-    ids = [rule.id for rule in book.all]
-    for each in ids:
-        if ids.count(each) > 1:
-            raise ConfigError(f"{folder}: two rules have the id {each}")
+    common, own = datafile.read_each(folder, "rules.toml", _File)
+    engines = {name: tuple(file.rules) for name, file in own.items()}
+    book = Rulebook(tuple(common.rules) if common else (), engines)
+    datafile.refuse_twice(folder, "rules", [rule.id for rule in book.all])
     return book
-
-
-def _read(path: Path) -> tuple[Rule, ...]:
-    if not path.is_file():
-        return ()
-    try:
-        return tuple(_File.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).rules)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from error

@@ -20,6 +20,7 @@ class Verdict:
     """What a rule says of a tier: `deny` refuses, `warn` does not, `add` gives what is missing."""
 
     rule: str
+    check: str
     kind: Literal["deny", "warn", "add"]
     tier: str
     message: str
@@ -155,12 +156,13 @@ def _verdict(rule: Rule, tier: Tier, found: Facts) -> Verdict:
         return re.sub(r"\{([\w.-]+)\}", lambda name: str(found.get(name[1], "nothing")), text)
 
     return Verdict(
-        rule.id,
-        rule.verdict,
-        tier.id,
-        filled(rule.message),
-        filled(rule.remedy),
-        rule.source,
-        tuple(rule.arguments),
-        rule.environment,
+        rule=rule.id,
+        check=rule.check,
+        kind=rule.verdict,
+        tier=tier.id,
+        message=filled(rule.message),
+        remedy=filled(rule.remedy),
+        source=rule.source,
+        arguments=tuple(rule.arguments),
+        environment=rule.environment,
     )

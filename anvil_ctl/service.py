@@ -81,7 +81,8 @@ def build(
     if unknown:
         raise ConfigError(
             f"tier {tier.id}: {tier.engine} {engine.file.version} has no flag {', '.join(unknown)}",
-            hint=f"see engines/{tier.engine}/flags.txt",
+            hint=f"take it out of extra_args; what it has: engines/{tier.engine}/flags.txt",
+            rule="K25",
         )
     labels = {
         f"{LABEL}.project": config.machine.project,

@@ -118,8 +118,11 @@ class Site:
         write_atomically(self.control_env, control.env)
 
 
-def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
-    """Read the installation; ConfigError names the file and the key that is wrong."""
+def load(home: Home, environ: Mapping[str, str] = os.environ, *, guarded: bool = True) -> Site:
+    """Read the installation; ConfigError names the file and the key that is wrong.
+
+    Secrets that others may read are refused; `guarded=False` is for who says so by itself.
+    """
     data = bundle()
     definition = config.load(home.config, environ)
     catalog = images.catalog(data, PACKAGE)
@@ -131,7 +134,10 @@ def load(home: Home, environ: Mapping[str, str] = os.environ) -> Site:
         rulebook=rulebook.load(data / "engines"),
         digests=imagelock.read(home.image_lock).digests,
     )
-    secrets = {**_secrets(home.secrets), **{k: v for k, v in environ.items() if k in _NAMES}}
+    secrets = {
+        **_secrets(home.secrets, guarded),
+        **{k: v for k, v in environ.items() if k in _NAMES},
+    }
     return Site(home, definition, secrets, renderer, catalog)
 
 
@@ -144,11 +150,11 @@ def templates(data: Path) -> dict[str, str]:
 _NAMES = frozenset({ADMIN_TOKEN, "ANVIL_ROUTER_TOKEN"})
 
 
-def _secrets(path: Path) -> dict[str, str]:
+def _secrets(path: Path, guarded: bool) -> dict[str, str]:
     if not path.is_file():
         return {}
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if guarded and mode & 0o077:
         raise ConfigError(
             f"{path} holds secrets and others may read it (mode {mode:04o})",
             hint=f"chmod 600 {path}",

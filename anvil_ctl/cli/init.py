@@ -71,7 +71,7 @@ def init(
         _say_what_is_left_out(found, engine)
     else:
         _see_to_volume(found, engine.docker, yes=yes)
-        _check(found, engine.docker)
+        _check(found)
 
 
 def write(
@@ -159,13 +159,15 @@ def _see_to_volume(site: Site, docker: Docker, *, yes: bool) -> None:
             console.note(f"next: anvil-ctl init --yes, or: docker volume create {name}")
 
 
-def _check(site: Site, docker: Docker) -> None:
+def _check(site: Site) -> None:
     """What doctor says of the mode that is meant: a count, and what to type next."""
-    from anvil_ctl.doctor.checks import check
+    import os
+
+    from anvil_ctl.doctor.gates import before_start
 
     mode = site.config.active_mode
-    findings = list(check(site, docker, mode))
-    wrong = [each for each in findings if each.blocks]
+    findings = before_start(site, mode, os.environ)
+    wrong = [each for each in findings if each.status in ("fail", "unknown")]
     console.say(f"doctor: {len(findings) - len(wrong)} of {len(findings)} checks pass for {mode}")
-    for each in dict.fromkeys(each.remedy for each in wrong):
-        console.note(f"next: {each}")
+    for remedy in dict.fromkeys(each.remedy for each in wrong if each.remedy):
+        console.note(f"next: {remedy}")

@@ -1,4 +1,4 @@
-"""status, logs, doctor: looking without touching."""
+"""status, logs: looking without touching."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(logs)
-    app.command()(doctor)
 
 
 def status(as_json: AsJson = False) -> None:
@@ -81,32 +80,3 @@ def logs(
     for project, wanted in projects_of(site, docker, modes, services or []):
         for line in project.logs(wanted, tail, follow):
             console.raw(line)
-
-
-def doctor(
-    mode: Annotated[str | None, typer.Option("--mode", help="The mode to check for.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check everything that a mode needs; change nothing."""
-    import os
-
-    from anvil_ctl.config import modes
-    from anvil_ctl.doctor.checks import check
-
-    site, docker = installation()
-    target = modes.resolve(mode, os.environ, site.config)
-    findings = list(check(site, docker, target))
-    if as_json:
-        console.say_json(
-            {
-                "ok": not any(each.blocks for each in findings),
-                "mode": target,
-                "checks": [each.as_json() for each in findings],
-            }
-        )
-    else:
-        for each in findings:
-            mark = "ok" if each.ok else "no" if each.blocks else "!!"
-            console.say(f"{mark}  {each.id:<11} {each}")
-    if any(each.blocks for each in findings):
-        raise typer.Exit(1)

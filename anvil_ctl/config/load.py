@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from anvil_ctl.config import schema
 from anvil_ctl.config.model import Config, ModeDefinition
 from anvil_ctl.config.sources import Read, Sources, find, read_file, read_toml
+from anvil_ctl.config.tier import RuleError
 from anvil_ctl.errors import ConfigError
 
 
@@ -68,7 +69,11 @@ def _wrong(error: ValidationError, root: type[BaseModel], sources: Sources) -> C
         # What the modes have to agree on is checked on the whole; the remedy is in the file.
         if first.startswith(f"modes.{mode}"):
             path, first = file, first.removeprefix(f"modes.{mode}").lstrip(":. ")
-    return ConfigError(f"{path}: {first}{more}", hint="edit that key, then: anvil-ctl render")
+    cause = problems[0].get("ctx", {}).get("error")
+    rule = cause.rule if isinstance(cause, RuleError) else ""
+    remedy = (cause.remedy if isinstance(cause, RuleError) else "") or "edit that key"
+    hint = f"{remedy}, then: anvil-ctl render"
+    return ConfigError(f"{path}: {first}{more}", hint=hint, rule=rule)
 
 
 def _explain(problem: ErrorDetails, root: type[BaseModel]) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from anvil_ctl.config.tier import EnvName, HostName, Name, Port, Table, Tier
+from anvil_ctl.config.tier import EnvName, HostName, Name, Port, RuleError, Table, Tier
 
 Mode = Literal["agentic", "flexibility"]
 Platform = Literal["linux", "wsl2"]
@@ -73,7 +73,7 @@ class Machine(Table):
                 "100 times slower under WSL2; give a plain name and bring weights in with "
                 "anvil-ctl pull"
             )
-            raise ValueError(msg)
+            raise RuleError("S01", msg, 'set models_volume = "fakoli-models"')
         return value
 
     @model_validator(mode="after")
@@ -88,7 +88,9 @@ class Machine(Table):
                     f"roles {other!r} and {name!r} have the same gpu_uuid {role.gpu_uuid}: both "
                     "engines would land on one card (see: nvidia-smi -L)"
                 )
-                raise ValueError(msg)
+                raise RuleError(
+                    "K03", msg, f"set another gpu_uuid for role {name} (see: nvidia-smi -L)"
+                )
         return self
 
     def control_ports(self) -> tuple[int, ...]:
@@ -164,7 +166,7 @@ def _unique(what: str, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
             msg = f"two tiers have {what} {value!r}"
-            raise ValueError(msg)
+            raise RuleError("D28", msg, f"give one of them another {what}")
 
 
 class Config(Table):
@@ -191,7 +193,7 @@ class Config(Table):
                     msg = (
                         f"{where} has port {tier.port}, which [machine] gives to a control service"
                     )
-                    raise ValueError(msg)
+                    raise RuleError("D28", msg, "give the tier another port")
                 _fits(where, tier, role)
         return self
 
@@ -204,7 +206,7 @@ class Config(Table):
                 sorted(frozenset.union(*names.values()) - frozenset.intersection(*names.values()))
             )
             msg = f"every mode must have the same presets; not in all: {odd}"
-            raise ValueError(msg)
+            raise RuleError("D29", msg, "add them to the other mode")
         return self
 
     def project_of(self, mode: Mode) -> str:

@@ -27,6 +27,15 @@ _SECRET = re.compile(r"TOKEN$|SECRET|PASSWORD|API_KEY|CREDENTIAL")
 PINS = frozenset({"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"})
 
 
+class RuleError(ValueError):
+    """A value that a rule forbids, by its id, and the remedy. Ids: docs/reference/rules.md."""
+
+    def __init__(self, rule: str, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.remedy = remedy
+
+
 class Table(BaseModel):
     """A table of anvil.toml: no unknown keys, and nothing changes once it is read."""
 
@@ -185,7 +194,7 @@ class Tier(Table):
                 f"model {self.model!r} is a repository: pin it with revision = the commit's 40 "
                 "hex digits, as the repository's list of files shows them"
             )
-            raise ValueError(msg)
+            raise RuleError("S06", msg, "set revision")
         return self
 
     @model_validator(mode="after")
@@ -195,7 +204,7 @@ class Tier(Table):
                 f"context_limit {self.context_limit} is over window {self.window}: the engine "
                 "would refuse what the router lets through; lower it, or leave it out"
             )
-            raise ValueError(msg)
+            raise RuleError("A08", msg, f"set context_limit = {self.window} or less")
         return self
 
     @model_validator(mode="after")
@@ -209,9 +218,10 @@ class Tier(Table):
     def _the_environment_holds_no_pin_and_no_secret(self) -> Self:
         for name in self.env:
             if name in PINS:
-                raise ValueError(f"env.{name} follows from the role's gpu_uuid: take it out")
+                raise RuleError("K01", f"env.{name} follows from the role's gpu_uuid: take it out")
             if _SECRET.search(name):
-                raise ValueError(f"env.{name} looks like a secret: those belong in .env alone")
+                msg = f"env.{name} looks like a secret: those belong in .env alone"
+                raise RuleError("C11", msg, f"take {name} out of env, and put it into .env")
         return self
 
     @model_validator(mode="after")

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from anvil_ctl.doctor.facts import PORTS, Answer, Disk, Facts, gather
-from anvil_ctl.doctor.finding import Finding, Severity
+from anvil_ctl.doctor.finding import Finding, Status
+from anvil_ctl.doctor.host_facts import PORTS, Answer, Disk, Facts, gather
 from anvil_ctl.versions import COMPOSE_MINIMUM, parse_version
 
 PYTHON_MINIMUM = (3, 11)
@@ -94,12 +94,15 @@ def blocking(facts: Facts) -> list[Finding]:
     return [each for each in check(facts) if each.blocks and each.id not in settled]
 
 
+def _status(right: bool) -> Status:
+    return Status.OK if right else Status.FAIL
+
+
 def _python(facts: Facts) -> Finding:
     version = ".".join(map(str, facts.python))
     return Finding(
         id="python",
-        ok=facts.python >= PYTHON_MINIMUM,
-        severity=Severity.ERROR,
+        status=_status(facts.python >= PYTHON_MINIMUM),
         observed=f"Python is {version}",
         expected="3.11 or newer",
         remedy="install Python 3.11 or newer, and name it: PYTHON=/path/to/python3 make up",
@@ -111,8 +114,7 @@ def _venv(facts: Facts) -> Finding:
     observed = "has ensurepip" if facts.has_venv else "cannot make virtual environments"
     return Finding(
         id="venv",
-        ok=facts.has_venv,
-        severity=Severity.ERROR,
+        status=_status(facts.has_venv),
         observed=f"Python {observed} (module ensurepip)",
         expected="the module ensurepip",
         remedy=f"{install}, {AGAIN}",
@@ -145,8 +147,7 @@ def _engine(facts: Facts) -> Finding:
     observed, remedy = texts[state]
     return Finding(
         id="engine",
-        ok=state is Engine.READY,
-        severity=Severity.ERROR,
+        status=_status(state is Engine.READY),
         observed=observed,
         expected="a Docker Engine that this user may use",
         remedy=remedy and f"{remedy}, {AGAIN}",
@@ -156,8 +157,7 @@ def _engine(facts: Facts) -> Finding:
 def _disk(disk: Disk) -> Finding:
     return Finding(
         id="disk",
-        ok=disk.free >= disk.needed,
-        severity=Severity.ERROR,
+        status=_status(disk.free >= disk.needed),
         observed=f"{disk.free / 1e9:.1f} GB free on the disk of {disk.path}",
         expected=f"{disk.needed / 1e9:.1f} GB",
         remedy=f"free {max(disk.needed - disk.free, 0) / 1e9:.1f} GB there "
@@ -170,8 +170,7 @@ def _ports(facts: Facts) -> Iterable[Finding]:
         ours = port in facts.own_ports
         yield Finding(
             id="port",
-            ok=ours,
-            severity=Severity.ERROR,
+            status=_status(ours),
             observed=f"port {port} is held by {'our own stack' if ours else 'another program'}",
             expected="free, or held by our own stack",
             remedy=f"see who holds it and stop that: ss -ltnp 'sport = :{port}', {AGAIN}",
@@ -184,8 +183,7 @@ def _index(answer: Answer | None) -> Iterable[Finding]:
     certificates = "certificate" in answer.output.lower()
     yield Finding(
         id="index",
-        ok=answer.status == 0,
-        severity=Severity.ERROR,
+        status=_status(answer.status == 0),
         observed=(
             "pip reaches its package index"
             if answer.status == 0

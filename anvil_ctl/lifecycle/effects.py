@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from anvil_ctl import signatures
 from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
+from anvil_ctl.docker_errors import DockerError
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.lifecycle import engines
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.plan import Act, Op
 from anvil_ctl.lifecycle.projects import control_project, mode_project
+from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
 
@@ -26,6 +30,19 @@ class Effects(Protocol):
     """Carries out one act. Raises AnvilError if it could not be done or proven."""
 
     def perform(self, act: Act) -> None: ...
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Docker's own failures, with what they mean where that is known."""
+    try:
+        yield
+    except DockerError as error:
+        found = signatures.load(bundle() / "engines").classify("", error.message)
+        if found is None:
+            raise
+        said = f"{error.message}: {found.signature.cause} [{found.signature.see}]"
+        raise DockerError(said, hint=found.signature.fix) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +114,23 @@ class RealEffects:
     def _up(self, _act: Act) -> None:
         self.site.write_compose(self._target)
         project = mode_project(self.site, self.docker, self._target.mode)
-        project.create()
-        project.up([tier.id for tier in self._tiers() if not tier.swap])
+        with _explained():
+            project.create()
+            project.up([tier.id for tier in self._tiers() if not tier.swap])
 
     def _ready(self, act: Act) -> None:
         tier = self._tier(act.target)
         file = self.site.renderer.engines[tier.engine].file
         container = self.site.renderer.container(self._target.mode, tier)
+        found = self.docker.container(container)
+        before = found.restarts if found else 0
         engines.wait_ready(
             self._endpoint(tier),
             file.health_path,
             file.models_path,
             tier.longest_start_s,
-            lambda: self._last_words(container),
+            runs=lambda: self._runs(container, before),
+            last_words=lambda: self._last_words(container, tier.engine),
         )
 
     def _multiplexer(self, _act: Act) -> None:
@@ -136,13 +157,20 @@ class RealEffects:
             port, token = machine.multiplexer_port, self.site.router_token()
         return engines.Endpoint(tier.id, self.site.url(port), tier.served_name, tier.dialect, token)
 
-    def _last_words(self, container: str) -> str | None:
+    def _runs(self, container: str, before: int) -> bool:
+        """Whether it goes on loading: one that Docker has started again has failed once."""
         state = self.docker.container(container)
-        if state is not None and state.running:
-            return None
-        lines = self.docker.container_logs(container, 5).strip().splitlines()
-        code = state.exit_code if state else "gone"
-        return f"exit status {code}: " + " / ".join(lines[-3:])
+        return state is not None and state.running and state.restarts <= before
+
+    def _last_words(self, container: str, engine: str) -> engines.LastWords:
+        state = self.docker.container(container)
+        log = self.docker.container_logs(container, signatures.LINES)
+        code = state.exit_code if state else None
+        lines = log.strip().splitlines()[-3:]
+        ended = "running" if state and state.running else f"exit status {code}"
+        known = signatures.load(bundle() / "engines")
+        said = f"{ended}: " + " / ".join(lines)
+        return engines.LastWords(said, known.classify(engine, log, code))
 
     def _tiers(self) -> list[Tier]:
         return self.site.config.modes[self._target.mode].enabled

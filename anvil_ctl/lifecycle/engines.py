@@ -8,13 +8,29 @@ from dataclasses import dataclass
 
 import httpx
 
+from anvil_ctl.doctor.survey import EngineSeen
 from anvil_ctl.errors import AnvilError
+from anvil_ctl.signatures import Diagnosis
 
 _POLL_S = 0.25
 
 
 class EngineError(AnvilError):
     """An engine did not become ready, or it serves something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What a container wrote before it ended, on one line, and what that means, where known."""
+
+    said: str
+    diagnosis: Diagnosis | None = None
+
+    def __str__(self) -> str:
+        return f"{self.diagnosis}; {self.said}" if self.diagnosis else self.said
+
+    def hint(self, tier: str) -> str:
+        return self.diagnosis.signature.fix if self.diagnosis else f"anvil-ctl logs {tier}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +49,32 @@ def wait_ready(
     health_path: str,
     models_path: str,
     timeout_s: float,
-    died: Callable[[], str | None],
+    *,
+    runs: Callable[[], bool],
+    last_words: Callable[[], LastWords],
 ) -> None:
     """Wait until the engine is healthy and lists its exact served name.
 
-    `died` returns the container's last words once it has stopped, else None. EngineError at the
-    container's death, at a wrong name, and after `timeout_s`.
+    `runs` says whether its container still does. EngineError at the container's death, at a wrong
+    name, and after `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     with _client(endpoint) as client:
-        while not _healthy(client, health_path):
-            words = died()
-            if words is not None:
+        while _status(client, health_path) != 200:
+            if not runs():
+                words = last_words()
                 raise EngineError(
                     f"{endpoint.tier}: the engine stopped while it loaded: {words}",
-                    hint=f"anvil-ctl logs {endpoint.tier}",
+                    hint=words.hint(endpoint.tier),
                 )
             if time.monotonic() > deadline:
+                words = last_words()
                 raise EngineError(
-                    f"{endpoint.tier}: not ready after {timeout_s:.0f} s",
-                    hint=f"anvil-ctl logs {endpoint.tier}",
+                    f"{endpoint.tier}: not ready after {timeout_s:.0f} s: {words}",
+                    hint=words.hint(endpoint.tier),
                 )
             time.sleep(_POLL_S)
-        names = _names(client, models_path)
+        names = [str(each.get("id")) for each in _models(client, models_path)]
     if endpoint.served_name not in names:
         raise EngineError(
             f"{endpoint.tier}: serves {', '.join(names) or 'no model'}, not {endpoint.served_name}",
@@ -66,7 +85,20 @@ def wait_ready(
 def answering(endpoint: Endpoint, health_path: str) -> bool:
     """Whether an engine says now that it can answer."""
     with _client(endpoint) as client:
-        return _healthy(client, health_path)
+        return _status(client, health_path) == 200
+
+
+def look(endpoint: Endpoint, health_path: str, models_path: str) -> EngineSeen:
+    """Ask an engine what it serves; never raises."""
+    with _client(endpoint) as client:
+        status = _status(client, health_path)
+        if status != 200:
+            return EngineSeen(status)
+        models = _models(client, models_path)
+    windows = [each.get("max_model_len") for each in models]
+    known = [each for each in windows if isinstance(each, int)]
+    names = tuple(str(each.get("id")) for each in models)
+    return EngineSeen(status, names, min(known, default=None))
 
 
 def canary(endpoint: Endpoint, timeout_s: float) -> None:
@@ -100,19 +132,20 @@ def _client(endpoint: Endpoint) -> httpx.Client:
     return httpx.Client(base_url=endpoint.url, headers=headers, trust_env=False, timeout=5)
 
 
-def _healthy(client: httpx.Client, path: str) -> bool:
+def _status(client: httpx.Client, path: str) -> int | None:
+    """The HTTP status of a path; None where nothing answers."""
     try:
-        return client.get(path).status_code == 200
+        return client.get(path).status_code
     except httpx.HTTPError:
-        return False
+        return None
 
 
-def _names(client: httpx.Client, path: str) -> list[str]:
+def _models(client: httpx.Client, path: str) -> list[dict[str, object]]:
     try:
         found = _list_at(client.get(path), "data")
     except httpx.HTTPError:
         return []
-    return [str(each.get("id")) for each in found if isinstance(each, dict)]
+    return [each for each in found if isinstance(each, dict)]
 
 
 def _list_at(answer: httpx.Response, key: str) -> list[object]:

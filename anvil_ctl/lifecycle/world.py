@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,7 +66,7 @@ class RealWorld:
 
     def check_gates(self, target: Mode) -> None:
         """GateError unless all that the target needs is here; asked while the old mode serves."""
-        gates.check(self.site, self.docker, target)
+        gates.check(self.site, target, os.environ)
 
     def effects(self, files: ModeFiles | None) -> Effects:
         drain_s, force = self.options.drain_s, self.options.force_drain

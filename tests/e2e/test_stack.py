@@ -205,13 +205,6 @@ def test_up_does_not_end_another_mode(agentic: Stack) -> None:
     assert "anvil-ctl switch flexibility" in done.stderr
 
 
-def test_doctor_passes_and_lists_what_it_looked_at(agentic: Stack) -> None:
-    found = agentic.json("doctor")
-
-    assert found["ok"]
-    assert {each["id"] for each in found["checks"]} >= {"daemon", "compose", "image", "weights"}
-
-
 @pytest.mark.parametrize("service", ["router", "multiplexer", "guard"])
 def test_a_control_container_has_only_what_it_needs(agentic: Stack, service: str) -> None:
     found = inspect(agentic, service)

@@ -26,6 +26,9 @@ CARDS = (
     Card(0, FAST, "NVIDIA GeForce RTX 5090", 32607, 1900, "12.0", display=True, driver="580.95"),
     Card(1, HEAVY, "NVIDIA RTX PRO 6000", 97887, 4, "12.0", display=False, driver="580.95"),
 )
+SMI = """#!/bin/sh
+echo "GPU 0: simulated (UUID: $NVIDIA_VISIBLE_DEVICES)"
+"""
 DOUBLE = Path(__file__).with_name("double.py")
 # What the program imports, laid where Python finds it under the same name.
 ENGINE = Path(__file__).parents[1] / "double"
@@ -90,6 +93,10 @@ def _double(found: Machine, context: Path, python: str, definition: site.Site) -
         shutil.copyfile(flags, context / "engines" / flags.parent.name / "flags.txt")
     copies = "".join(f"COPY double.py {program}\n" for program in PROGRAMS)
     finds = "ENV PYTHONPATH=/opt/double\nCOPY tests /opt/double/tests/\n"
+    # What NVIDIA's runtime puts into a container, as far as it is asked for here.
+    (context / "nvidia-smi").write_text(SMI, encoding="utf-8")
+    (context / "nvidia-smi").chmod(0o755)
+    copies += "COPY nvidia-smi /usr/bin/\n"
     text = f"FROM {python}\nUSER 0:0\nCOPY engines /engines/\n{finds}{copies}"
     (context / "Dockerfile").write_text(text, encoding="utf-8")
     tags = sorted({definition.renderer.image(tier) for tier in _tiers(definition)})
@@ -99,7 +106,7 @@ def _double(found: Machine, context: Path, python: str, definition: site.Site) -
 def _weights(found: Machine, volume: str, definition: site.Site) -> None:
     """Something where the checks and the engines look for each model."""
     paths = [f"/store/{tier.weights}" for tier in _tiers(definition)]
-    files = [each if each.endswith(".gguf") else f"{each}/config.json" for each in paths]
+    files = [each if each.endswith(".gguf") else f"{each}/model.safetensors" for each in paths]
     mounted = ("--rm", "--network", "none", "--volume", f"{volume}:/store")
     made = 'for each; do mkdir -p "${each%/*}" && echo {} > "$each"; done'
     found.docker("volume", "create", volume)

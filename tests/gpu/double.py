@@ -18,6 +18,7 @@ from tests.double.engine import Engine, Play, Turn
 from tests.double.server import double
 
 LOAD_S = 1.0
+LAST_WORDS = "DOUBLE_LAST_WORDS"
 ENGINES = {"sglang": "sglang", "vllm": "vllm", "llama-server": "llamacpp"}
 _MODEL = ("--model-path", "--model")
 _NAME = ("--served-model-name", "--alias")
@@ -48,7 +49,9 @@ def value(arguments: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def trouble(model: str, environ: dict[str, str]) -> str | None:
-    """Why the engine dies while it loads, if it does."""
+    """Why the engine dies while it loads, if it does; a test can give it the words to die with."""
+    if LAST_WORDS in environ:
+        return environ[LAST_WORDS]
     if not Path(model).exists():
         return f"OSError: {model} is not a local folder"
     held = environ.get("NVIDIA_VISIBLE_DEVICES")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from anvil_ctl.config import Mode, Tier
 from tests.e2e.stack import containers
 from tests.gpu.conftest import FAST, HEAVY, TwoGpus
+from tests.gpu.double import LAST_WORDS
 
 ABSENT = HEAVY[:-1] + "f"
 CARDS = {"heavy": HEAVY, "fast": FAST}
@@ -58,11 +60,42 @@ def test_flexibility_takes_the_same_cards_and_gives_them_back(two_gpus: TwoGpus)
     print(there.stdout, back.stdout)
 
 
-def test_a_card_that_is_not_there_brings_the_old_mode_back(two_gpus: TwoGpus) -> None:
+def test_a_card_that_is_not_there_is_found_while_the_old_mode_serves(two_gpus: TwoGpus) -> None:
     with edited(two_gpus, {FAST: ABSENT}):
+        done = two_gpus.stack.run("switch", "flexibility", expect=3)
+
+    assert "nothing was changed: role fast: no card " + ABSENT in done.stderr
+    assert f"seen: NVIDIA GeForce RTX 5090, 32607 MiB, with a display ({FAST})" in done.stderr
+    assert f"gpu_uuid {FAST}" in done.stderr
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+
+def test_doctor_proves_with_deep_that_containers_get_their_cards(two_gpus: TwoGpus) -> None:
+    found = two_gpus.stack.json("doctor", "--deep")
+    said = defaultdict[str, list[tuple[str, str]]](list)
+    for each in found["checks"]:
+        said[each["id"]].append((each["status"], each["observed"]))
+
+    assert found["ok"]
+    assert said["D03"] == [("ok", f"a container gets {uuid}") for uuid in CARDS.values()]
+    assert said["D10"][0][0] == said["D16"][0][0] == "ok"
+    assert [each for each in said["D62"] if not each[1].endswith("and makes a token")] == []
+    # No CUDA is simulated: what an engine could use is not known, and not taken for right.
+    assert [each[0] for each in said["D15"]] == ["unknown"]
+    assert "libcuda.so.1" in said["D15"][0][1]
+
+
+def test_an_engine_that_dies_is_said_with_its_cause_and_the_old_mode_comes_back(
+    two_gpus: TwoGpus,
+) -> None:
+    tier = 'id = "flex-qwen36-27b"\n'
+    words = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    with edited(two_gpus, {tier: f'{tier}env = {{{LAST_WORDS} = "{words}"}}\n'}):
         done = two_gpus.stack.run("switch", "flexibility", expect=1)
 
-    assert f"{ABSENT}: unknown device" in done.stderr
+    print(done.stderr)
+    assert f"the card has too little free memory ({words}) [D16]; exit status 1" in done.stderr
+    assert "next: anvil-ctl doctor --only D16, then lower vram_mib" in done.stderr
     check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
 
 

@@ -113,7 +113,7 @@ def test_it_renders_as_recorded(world: World) -> None:
 def test_a_flag_that_its_list_lacks_is_refused(world: World) -> None:
     error = world.refused("slots = 16\n", 'slots = 16\nextra_args = ["--fast"]\n')
 
-    assert error.message == "tier heavy-local: sixth 1.0 has no flag --fast"
+    assert error.message == "tier heavy-local: sixth 1.0 has no flag --fast [rule K25]"
 
 
 def test_its_own_rule_decides(world: World) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anvil_ctl.doctor.facts import Answer, Disk, Facts
 from anvil_ctl.doctor.host import Engine, Fix, blocking, check, compose_version, engine_state, fixes
+from anvil_ctl.doctor.host_facts import Answer, Disk, Facts
 from anvil_ctl.paths import PACKAGE
 
 READY = Answer(0, "28.2.2|/var/lib/docker\n")
@@ -170,7 +170,7 @@ def test_the_check_runs_before_anything_is_installed() -> None:
 
 
 def test_nothing_outside_the_standard_library_is_imported() -> None:
-    for name in ("facts.py", "finding.py", "host.py", "__init__.py"):
+    for name in ("host_facts.py", "finding.py", "host.py", "__init__.py"):
         text = (Path(PACKAGE) / "doctor" / name).read_text()
         imported = {
             line.split()[1].split(".")[0]

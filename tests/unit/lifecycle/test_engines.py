@@ -10,7 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from anvil_ctl.lifecycle.engines import Endpoint, EngineError, canary, wait_ready
+from anvil_ctl.doctor.survey import EngineSeen
+from anvil_ctl.lifecycle.engines import Endpoint, EngineError, LastWords, canary, look, wait_ready
+from anvil_ctl.paths import bundle
+from anvil_ctl.signatures import load
 
 Answer = tuple[int, object]
 
@@ -45,8 +48,15 @@ def server(answers: Callable[[str, str], Answer]) -> Iterator[Endpoint]:
             thread.join()
 
 
-def ready(endpoint: Endpoint, timeout_s: float = 5, words: str | None = None) -> None:
-    wait_ready(endpoint, "/health", "/v1/models", timeout_s, lambda: words)
+def ready(endpoint: Endpoint, timeout_s: float = 5, words: LastWords | None = None) -> None:
+    wait_ready(
+        endpoint,
+        "/health",
+        "/v1/models",
+        timeout_s,
+        runs=lambda: words is None,
+        last_words=lambda: words or LastWords("running: loading layer 3"),
+    )
 
 
 def test_an_engine_that_loads_is_waited_for() -> None:
@@ -74,13 +84,40 @@ def test_an_engine_that_dies_ends_the_wait_with_its_last_words() -> None:
         server(lambda _method, _path: (503, {})) as endpoint,
         pytest.raises(EngineError, match="stopped while it loaded: out of memory"),
     ):
-        ready(endpoint, timeout_s=60, words="out of memory")
+        ready(endpoint, timeout_s=60, words=LastWords("out of memory"))
+
+
+def test_a_death_that_is_known_is_said_with_its_cause_and_its_fix() -> None:
+    log = "INFO loading\nvllm: error: unrecognized arguments: --swap-space 4\n"
+    words = LastWords("exit status 2", load(bundle() / "engines").classify("vllm", log, 2))
+
+    with server(lambda _method, _path: (503, {})) as endpoint, pytest.raises(EngineError) as raised:
+        ready(endpoint, timeout_s=60, words=words)
+
+    assert "a flag that it is given (vllm: error: unrecognized" in raised.value.message
+    assert "[K25]; exit status 2" in raised.value.message
+    assert raised.value.hint.startswith("take the flag out of extra_args")
+
+
+def test_an_engine_says_now_what_it_serves_and_how_much_it_takes() -> None:
+    def answers(_method: str, path: str) -> Answer:
+        return 200, {"data": [{"id": "model", "max_model_len": 4096}]} if "models" in path else {}
+
+    with server(answers) as endpoint:
+        assert look(endpoint, "/health", "/v1/models") == EngineSeen(200, ("model",), 4096)
+
+
+def test_an_engine_that_loads_or_is_not_there_says_no_names() -> None:
+    with server(lambda _method, _path: (503, {})) as endpoint:
+        assert look(endpoint, "/health", "/v1/models") == EngineSeen(503)
+
+    assert look(endpoint, "/health", "/v1/models") == EngineSeen(None)
 
 
 def test_the_wait_is_bounded() -> None:
     with (
         server(lambda _method, _path: (503, {})) as endpoint,
-        pytest.raises(EngineError, match="not ready after 0 s"),
+        pytest.raises(EngineError, match="not ready after 0 s: running: loading layer 3"),
     ):
         ready(endpoint, timeout_s=0.1)
 

@@ -36,7 +36,7 @@ def refusal(before: str, after: str) -> ConfigError:
         ("a tier's window over its engine's", "window = 32768\n", "window = 32768\ncontext_limit = 131072\n", "context_limit 131072 is over window 32768", "lower it"),
         ("an engine's window said twice", '"--moe-backend", "marlin"', '"--max-model-len", "4096"', "[rule N01]", "set the tier's own key"),
         ("no tool parser", 'parsers = {tool = "openai"}\n', "", "[rule A01a]", "set parsers.tool"),
-        ("two tiers on one port", "port = 30001", "port = 30000", "two tiers have port '30000'", "edit that key"),
+        ("two tiers on one port", "port = 30001", "port = 30000", "two tiers have port '30000'", "give one of them another port"),
         ("a bind mount", 'models_volume = "fakoli-models"', 'models_volume = "/mnt/d/models"', "machine.models_volume", "give a plain name"),
         ("an unknown flag", '"--async-scheduling"', '"--swap-space", "4"', "vllm 0.33.0 has no flag --swap-space", "engines/vllm/flags.txt"),
         ("an over-committed card", "vram_mib = 27999", "vram_mib = 31000", "capacity: ", "lower that tier's vram_mib"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anvil_ctl.doctor.facts import docker_root, gather, is_debian, published_ports, taken
+from anvil_ctl.doctor.host_facts import docker_root, gather, is_debian, published_ports, taken
 
 
 @pytest.mark.parametrize(
