@@ -29,10 +29,7 @@ async def test_the_files_are_there_and_the_engine_saw_what_the_tools_said(
     async with at(agent, tmp_path, dialect, task.play) as table:
         said = await agents.ask(agent, table.place, task.prompt, *task.arguments)
 
-<<<<<<< HEAD
     print(f"{agent.label}, engine that speaks {dialect}: {task.prompt}\n{transcript(table)}")
-=======
->>>>>>> c450071 (What Claude Code says of its surroundings comes before the question; both agents and the SDKs against llama.cpp, with what its cache found)
     assert said.text == tasks.DONE
     assert table.place.read("count.txt").strip() == "3"
     assert table.place.read("last.txt") == "three\n"
