@@ -93,7 +93,7 @@ class Overview:
         )
 
     async def _decisions(self, request: Request, exchange: Exchange) -> None:
-        asked = parse_qs(request.query).get("limit", [str(_DECISIONS)])[-1]
+        asked = parse_qs(request.query, keep_blank_values=True).get("limit", [str(_DECISIONS)])[-1]
         if not (asked.isascii() and asked.isdigit() and 0 < int(asked) <= records.MAX_KEPT):
             message = f"limit: must be a whole number from 1 to {records.MAX_KEPT}"
             refuse(request, exchange, 400, "invalid_request", message)

@@ -179,7 +179,8 @@ def _check_lists(raw: JSON) -> None:
 def check_count(raw: JSON, key: str) -> None:
     """Raise unless the field, which is there, is a count."""
     value = raw[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+    if not whole or isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
         raise BadRequestError(f"{key}: must be a whole number above 0")
 
 

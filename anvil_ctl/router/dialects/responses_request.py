@@ -109,7 +109,9 @@ def _chat(raw: JSON, tools: Toolbox) -> JSON:
 def _shape(text: JSON, chat: JSON) -> None:
     copy_present(text, chat, "verbosity")
     shape = text.get("format")
-    if not isinstance(shape, dict) or shape.get("type") in (None, "text"):
+    if not isinstance(shape, dict | None):
+        raise BadRequestError("text.format: must be an object")
+    if shape is None or shape.get("type") in (None, "text"):
         return
     if shape["type"] == "json_schema":
         schema: JSON = {}

@@ -52,7 +52,9 @@ class Toolbox:
         self.functions: list[JSON] = []
         # As the caller wrote them, without those that were left out.
         self.kept: list[JSON] = []
-        for number, tool in enumerate(objects(tools)):
+        for number, tool in enumerate(tools if isinstance(tools, list) else ()):
+            if not isinstance(tool, dict):
+                raise BadRequestError(f"tools.{number}: must be an object")
             kind = string(tool.get("type"))
             if kind in _LEFT_OUT:
                 continue
@@ -73,10 +75,10 @@ class Toolbox:
 
     def choice(self, choice: object) -> object:
         """A chat `tool_choice`; None where the engine decides anyway."""
-        if isinstance(choice, str):
+        if choice is None or choice in ("auto", "none", "required"):
             return choice
         if not isinstance(choice, dict):
-            return None
+            raise BadRequestError("tool_choice: must be auto, none, required or an object")
         kind = string(choice.get("type"))
         if kind in ("function", "custom"):
             return {"type": "function", "function": {"name": self.called(choice)}}

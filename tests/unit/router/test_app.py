@@ -296,6 +296,9 @@ async def test_health_needs_no_credential_and_names_no_tier(tmp_path: Path) -> N
 
 
 BAD = [
+    pytest.param("/v1/chat/completions", {"messages": [{"role": {}}]}, "messages.0.role", id="role-object"),
+    pytest.param("/v1/messages", {"messages": [{"role": []}], "max_tokens": 1}, "messages.0.role", id="role-list"),
+    pytest.param("/v1/chat/completions", {"messages": HELLO, "max_tokens": 1.5}, "max_tokens", id="half"),
     pytest.param("/v1/chat/completions", {"model": "chat"}, "messages", id="no-messages"),
     pytest.param("/v1/chat/completions", {"messages": HELLO, "stream": "false"}, "stream", id="stream"),
     pytest.param("/v1/chat/completions", {"messages": HELLO, "max_tokens": "9"}, "max_tokens", id="max"),
