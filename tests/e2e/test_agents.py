@@ -1,11 +1,10 @@
-"""A real engine's prefix cache, seen by the SDKs through the stack, and by the agents themselves."""
+"""A real engine and the agents: they chat with it, and find their last turn in its cache."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 
@@ -55,52 +54,6 @@ def test_chat_completions_find_the_first_turn_in_the_engines_cache(
     cached = second.usage.prompt_tokens_details.cached_tokens or 0
     show("chat completions", cached, first.usage.prompt_tokens)
     assert cached >= first.usage.prompt_tokens - 1
-
-
-def test_messages_find_the_first_turn_in_the_engines_cache_whatever_is_billed(
-    agentic: Stack, anthropic_client: anthropic.Anthropic
-) -> None:
-    turns: list[Any] = [{"role": "user", "content": FRANCE}]
-    answers = []
-    for number in (1, 2):
-        billing = f"x-anthropic-billing-header: cc_version=2.1.0.{number}; cc_entrypoint=cli;"
-        answer = anthropic_client.messages.create(
-            model="chat",
-            max_tokens=8,
-            extra_body={"temperature": 0},
-            system=[{"type": "text", "text": text} for text in (billing, f"Messages. {RULES}")],
-            messages=turns,
-        )
-        answers.append(answer)
-        turns += [
-            {"role": "assistant", "content": answer.content},
-            {"role": "user", "content": ITALY},
-        ]
-
-    first, second = (each.usage for each in answers)
-    given = first.input_tokens + (first.cache_read_input_tokens or 0)
-    show("messages", second.cache_read_input_tokens or 0, given)
-    assert (second.cache_read_input_tokens or 0) >= given - 1
-
-
-def test_responses_stream_what_they_give_whole(
-    agentic: Stack, openai_client: openai.OpenAI
-) -> None:
-    asked: dict[str, Any] = {
-        "model": "chat",
-        "input": FRANCE,
-        "instructions": SYSTEM,
-        "temperature": 0,
-        "max_output_tokens": 24,
-    }
-    whole = openai_client.responses.create(**asked)
-    with openai_client.responses.stream(**asked) as events:
-        pieces = [each.delta for each in events if each.type == "response.output_text.delta"]
-        streamed = events.get_final_response()
-
-    assert "Paris" in whole.output_text
-    assert "".join(pieces) == streamed.output_text == whole.output_text
-    assert len(pieces) > 3
 
 
 @pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX], ids=lambda each: each.name)
