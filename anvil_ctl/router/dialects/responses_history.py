@@ -115,16 +115,16 @@ class _Chat:
 
     def _message(self, item: JSON, where: str) -> None:
         role = item.get("role")
-        content = item.get("content")
+        parts = list(_parts(item.get("content"), f"{where}.content"))
+        texts = [string(part.get("text")) for part in parts]
         if role in _SYSTEM:
-            text = text_of(content, "\n")
-            if text:
-                self.system(text)
+            if any(texts):
+                self.system("\n".join(text for text in texts if text))
         elif role == "user":
-            self.user(list(_parts(content, where)))
+            self.user(parts)
         elif role == "assistant":
             message = self._assistant()
-            said = [string(message["content"]), text_of(content) or _refusal(content)]
+            said = [string(message["content"]), "".join(texts)]
             message["content"] = "\n".join(text for text in said if text)
         else:
             raise BadRequestError(f"{where}.role: must be user, assistant, system or developer")
@@ -173,11 +173,14 @@ def _parts(content: object, where: str) -> Iterator[JSON]:
         if content:
             yield {"type": "text", "text": content}
         return
-    for number, part in enumerate(objects(content)):
-        kind = part.get("type")
-        if kind in ("input_text", "output_text", "text", "summary_text"):
-            if string(part.get("text")):
-                yield {"type": "text", "text": part["text"]}
+    if not isinstance(content, list | None):
+        raise BadRequestError(f"{where}: must be a string or a list")
+    for number, part in enumerate(content or ()):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("input_text", "output_text", "text", "summary_text", "refusal"):
+            text = string(part.get("refusal" if kind == "refusal" else "text"))
+            if text:
+                yield {"type": "text", "text": text}
         elif kind == "input_image" and string(part.get("image_url")):
             image: JSON = {"url": part["image_url"]}
             if part.get("detail") in ("low", "high", "auto"):
@@ -185,13 +188,9 @@ def _parts(content: object, where: str) -> Iterator[JSON]:
             yield {"type": "image_url", "image_url": image}
         else:
             raise BadRequestError(
-                f"{where}.content.{number}: content of type {kind!r} is not supported",
+                f"{where}.{number}: content of type {kind!r} is not supported",
                 kind="unsupported_parameter",
             )
-
-
-def _refusal(content: object) -> str:
-    return "".join(string(part.get("refusal")) for part in objects(content))
 
 
 def _thinking(item: JSON) -> Thoughts:
