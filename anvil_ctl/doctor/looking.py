@@ -19,6 +19,7 @@ from anvil_ctl.docker_look import Seen, VolumeSeen
 from anvil_ctl.doctor import deep, store_look
 from anvil_ctl.doctor.host_facts import taken
 from anvil_ctl.doctor.survey import (
+    NO_DAEMON,
     NO_JOURNAL,
     NOT_LOOKED,
     CannotTellError,
@@ -106,7 +107,7 @@ class Looking:
         """Have it found in the pool; at once Unknown for what is not wanted, or cannot be had."""
         missing: Unknown | None = None if look in self.wanted.looks else NOT_LOOKED
         if docker and isinstance(self.survey.daemon, Unknown):
-            missing = Unknown("the Docker daemon does not answer (see D01)")
+            missing = NO_DAEMON
         if missing is None:
             return self.pool.submit(_known, find)
         answer: Future[Fact | Unknown] = Future()
@@ -197,7 +198,7 @@ class Looking:
         """What costs something; one after the other, because each takes a card or an engine."""
         services = survey.of_mode.services
         if isinstance(survey.volumes, Unknown) or isinstance(survey.images, Unknown):
-            return Unknown("the Docker daemon does not answer (see D01)")
+            return NO_DAEMON
         images, volumes = survey.images, survey.volumes
         running = [tier for tier in survey.of_mode.tiers if _runs(survey, tier)]
         answering = survey.engines if not isinstance(survey.engines, Unknown) else {}

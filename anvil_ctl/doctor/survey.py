@@ -63,6 +63,7 @@ def need(fact: Known | Unknown) -> Known:
 
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the place itself, and nothing is made there
+NO_DAEMON = Unknown("the Docker daemon does not answer (see D01)")
 NOT_LOOKED = Unknown("not looked at")
 NOT_DEEP = Unknown("only looked at with --deep", "anvil-ctl doctor --deep")
 
@@ -228,6 +229,11 @@ class Survey:
         if isinstance(self.definition, ConfigError) or self.of_mode.wrong is not None:
             raise CannotTellError(Unknown("the definition is refused"))
         return self.of_mode
+
+    @property
+    def engine(self) -> Daemon:
+        """The Docker engine; CannotTellError, always with one reason, where it does not answer."""
+        return need(NO_DAEMON if isinstance(self.daemon, Unknown) else self.daemon)
 
     @property
     def ledger(self) -> Ledger:

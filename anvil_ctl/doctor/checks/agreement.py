@@ -29,6 +29,8 @@ SHOWN_BY = {
     "S06": "D58",
 }
 
+_MADE_IN = "com.docker.compose.project.working_dir"
+
 
 def refusal(survey: Survey) -> AnvilError | None:
     """Why the definition cannot be read or rendered; None where it can be."""
@@ -179,12 +181,20 @@ def _once(survey: Survey) -> Iterator[Finding]:
     names = {service.container for service in survey.rendered.services.values()}
     for each in need(survey.containers):
         if each.name in names and each.labels.get(project) != ours:
-            owner = each.labels.get("com.docker.compose.project.working_dir", "someone else")
+            owner = each.labels.get(_MADE_IN, "someone else")
             yield fail(
                 f"container {each.name} belongs to {owner}",
                 "a name that only this installation uses",
                 f"docker rm --force {each.name}, or set machine.project",
             )
+            twice.append(0)
+    folder = f"{survey.site.home.rendered}/"
+    for each in survey.ours:
+        made_in = each.labels.get(_MADE_IN, "")
+        if f"{LABEL}.tier" in each.labels and made_in and not made_in.startswith(folder):
+            said = f"{each.name} was made by the installation whose files are in {made_in}"
+            remedy = "set another machine.project here, or use that installation"
+            yield fail(said, "containers of this installation", remedy)
             twice.append(0)
     if not twice:
         yield ok("each name and port is given once")

@@ -46,7 +46,7 @@ def _gpu_runtime(survey: Survey) -> Iterator[Finding]:
     cards = [role.gpu_uuid for role in roles.values() if role.gpu_uuid]
     if not cards or not survey.here:
         return
-    daemon = need(survey.daemon)
+    daemon = survey.engine
     install = "install nvidia-container-toolkit, then: sudo systemctl restart docker"
     if isinstance(survey.deep, Unknown):
         if "nvidia" in daemon.runtimes or daemon.cdi:
@@ -85,7 +85,7 @@ def _memory(survey: Survey) -> Iterator[Finding]:
         yield warn(said, "RAM for the weights", "raise machine.ram_mib, and memory in .wslconfig")
     if ram.problems or not survey.here:
         return
-    have = need(survey.daemon).memory >> 20
+    have = survey.engine.memory >> 20
     need(have or Unknown("docker info does not say how much memory the engine's host has"))
     declared = survey.site.config.machine.ram_mib
     if ram.committed > have:
@@ -116,7 +116,7 @@ def _page_cache(survey: Survey) -> Iterator[Finding]:
 
 
 def _disk(survey: Survey) -> Iterator[Finding]:
-    daemon = need(survey.daemon)
+    daemon = survey.engine
     free = need(Unknown("no disk is seen") if daemon.root_free is None else daemon.root_free)
     caches = {each.image for each in survey.rendered.services.values() if each.caches}
     wanted = _ROOM + len(caches) * _ROOM_FOR_CACHE
@@ -130,7 +130,7 @@ def _disk(survey: Survey) -> Iterator[Finding]:
 
 
 def _console(survey: Survey) -> Iterator[Finding]:
-    skew = need(survey.daemon).skew_s
+    skew = survey.engine.skew_s
     if abs(skew) > _LARGEST_SKEW_S:
         remedy = "sudo hwclock -s    under WSL2; else check NTP: timedatectl"
         yield info(f"the engine's clock is {skew:+.0f} s from this one's", "one time", remedy)

@@ -7,7 +7,7 @@ from anvil_ctl.docker_look import Seen
 from anvil_ctl.doctor.survey import Control, EngineSeen, JournalSeen, Survey
 from anvil_ctl.errors import ConfigError
 from tests.unit.definitions import cpu_text
-from tests.unit.doctor.surveys import engines, found, healthy, reference, wrong
+from tests.unit.doctor.surveys import engines, found, healthy, reference, with_container, wrong
 
 
 def with_files(survey: Survey, **texts: str | None) -> Survey:
@@ -74,6 +74,16 @@ def test_a_container_name_of_another_installation_is_found() -> None:
     survey = replace(healthy(), containers=(Seen(name, "i", "exited", labels=labels),))
 
     assert "belongs to /home/b" in said(survey, "D28")
+
+
+def test_containers_that_another_installation_made_are_found() -> None:
+    folder = "com.docker.compose.project.working_dir"
+    labels = engines(healthy().site, "agentic")[0].labels
+    theirs = {**labels, folder: "/home/b/.anvil/rendered/anvil-agentic"}
+    own = {**labels, folder: "/home/a/.anvil/rendered/anvil-agentic"}
+
+    assert wrong(with_container(healthy(), "starter-1", labels=own), "D28") == []
+    assert "/home/b/.anvil" in said(with_container(healthy(), "starter-1", labels=theirs), "D28")
 
 
 def test_two_modes_that_are_partly_there_need_recover() -> None:
