@@ -1,6 +1,6 @@
 # `make` alone prints this list. Set-up is part of `up`, `check` and `test`; a second run skips it.
 .DEFAULT_GOAL := help
-.PHONY: help up down check fuzz test docs lock clean
+.PHONY: help up down check test bench fuzz docs lock clean
 BIN := .venv/bin
 
 help: ## print this list
@@ -32,6 +32,10 @@ ifeq ($(TWO_GPUS),no)
 	@echo 'TWO_GPUS=no: tests/gpu is left out, the machine with two simulated GPUs (it needs root)'
 endif
 	$(BIN)/python -m pytest tests/clients tests/e2e $(if $(filter no,$(TWO_GPUS)),,tests/gpu) -v --timeout 600
+
+bench: ## what the router costs beside nginx (4 minutes; needs nginx and a C compiler)
+	@scripts/setup
+	@$(BIN)/python -m bench $(BENCH)
 
 docs: ## write the command reference anew from the commands
 	$(BIN)/typer anvil_ctl.cli.main utils docs --name anvil-ctl --output docs/reference/cli.md

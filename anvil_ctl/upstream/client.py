@@ -60,7 +60,9 @@ class Pool:
         """
         fresh = False
         while True:
-            connection = await self._take(endpoint, limits, fresh=fresh)
+            connection = None if fresh else self._kept(endpoint.origin)
+            if connection is None:
+                connection = await self._fresh(endpoint, limits)
             response: Response | None = None
             try:
                 response = connection.send(endpoint, body, headers, limits)
@@ -117,19 +119,24 @@ class Pool:
 
     # inside
 
-    async def _take(self, endpoint: Endpoint, limits: Deadlines, *, fresh: bool) -> Connection:
-        lane = self._lanes.get(endpoint.origin)
+    def _kept(self, origin: Origin) -> Connection | None:
+        """A connection that was kept, if there is a good one."""
+        lane = self._lanes.get(origin)
         if lane is None:
-            lane = self._lanes[endpoint.origin] = _Lane()
-        kept_s = self._limits.idle_tls_s if endpoint.origin.tls else self._limits.idle_s
+            return None
+        kept_s = self._limits.idle_tls_s if origin.tls else self._limits.idle_s
         oldest = self._loop.time() - kept_s
-        while lane.idle and not fresh:
+        while lane.idle:
             connection = lane.idle.pop()
             if connection.alive and connection.idle_since >= oldest:
                 connection.reused = True
                 lane.used += 1
                 return connection
             connection.abort()
+        return None
+
+    async def _fresh(self, endpoint: Endpoint, limits: Deadlines) -> Connection:
+        lane = self._lanes.setdefault(endpoint.origin, _Lane())
         if lane.used >= self._limits.connections:
             raise failed("too_many_connections")
         lane.used += 1

@@ -73,9 +73,10 @@ class Answer:
 
     def add(self, delta: Delta) -> None:
         """Take in one delta."""
+        if isinstance(delta, Text):  # nearly every one there is
+            self._texts.append(delta.text)
+            return
         match delta:
-            case Text(text):
-                self._texts.append(text)
             case ToolArguments(slot, text):
                 self._tools.setdefault(slot, ToolCall("", ""))
                 self._arguments.setdefault(slot, []).append(text)
