@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
@@ -34,8 +35,13 @@ class Choice(msgspec.Struct, frozen=True):
     @property
     def work_class(self) -> str | None:
         """What kind of work a preset stands for."""
-        preset = normalise(self.preset)
-        return _WORK_CLASSES.get(preset, preset) or None
+        return _work_class(self.preset)
+
+
+@functools.lru_cache(maxsize=256)
+def _work_class(preset: str | None) -> str | None:
+    name = normalise(preset)
+    return _WORK_CLASSES.get(name, name) or None
 
 
 def resolve(config: Config, model: object) -> Choice:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
+_TOKENS = (("input", "input_tokens"), ("output", "output_tokens"))
+
 # dialect, source, intent, outcome
 RequestLabels = tuple[str, str, str, str]
 
@@ -56,23 +58,23 @@ class Tally:
 
     def add(self, fields: Mapping[str, object], status: int, seconds: float) -> None:
         """Count a finished request, by what was noted of it."""
-        tier = fields.get("tier")
-        outcome = _outcome(fields, status)
-        labels = fields.get("dialect"), fields.get("source"), fields.get("preset"), outcome
-        self.requests[tuple([label or "" for label in labels])] += 1  # type: ignore[index]
-        failed = fields.get("failed")
+        told = fields.get
+        tier, outcome = told("tier"), _outcome(fields, status)
+        dialect, source, intent = told("dialect"), told("source"), told("preset")
+        self.requests[str(dialect or ""), str(source or ""), str(intent or ""), outcome] += 1
+        failed = told("failed")
         if isinstance(failed, list):
             for name, reason in failed:
                 self.attempts[name, _bounded(reason)] += 1
         if not isinstance(tier, str):
             return
         self.attempts[tier, outcome] += 1
-        first = fields.get("first_byte_ms")
+        first = told("first_byte_ms")
         if isinstance(first, float):
             self.first_byte[tier].add(first / 1000)
         self.whole[tier].add(seconds)
-        for direction in ("input", "output"):
-            tokens = fields.get(f"{direction}_tokens")
+        for direction, field in _TOKENS:
+            tokens = told(field)
             if isinstance(tokens, int):
                 self.tokens[tier, direction] += tokens
 
