@@ -24,6 +24,7 @@ from bench.scenarios import SCENARIOS, TARGETS, Scenario, Target
 QUICK = "rps64,flood64,paced64,paced256,paced1024,body1m"
 # The first rounds of a fresh process are spent on growing its buffers.
 WARM_S = 1.0
+_QUIET = 0.2
 _Run = dict[str, float]
 Runs = dict[tuple[str, str, int], _Run]
 
@@ -40,6 +41,11 @@ def main() -> int:
         parser.error(f"no scenario is called {', '.join(sorted(unknown))}; there are {QUICK}")
     if len(os.sched_getaffinity(0)) < 2:
         parser.error("two cores are needed: one for the gateway, one for engine and load")
+    if (others := _busy_cores()) > _QUIET:
+        sys.stderr.write(
+            f"bench: other work uses {others:.1f} cores; what follows is not what a quiet machine"
+            " would measure\n"
+        )
     with tempfile.TemporaryDirectory(prefix="anvil-bench-") as name:
         folder = Path(name)
         try:
@@ -65,6 +71,18 @@ def main() -> int:
     return 0 if all(_holds(target, value, target.needed) for target, value in table) else 1
 
 
+def _busy_cores() -> float:
+    """How many cores are in use now, over half a second."""
+
+    def ticks() -> int:
+        fields = Path("/proc/stat").read_text().split()[1:8]
+        return sum(map(int, fields)) - int(fields[3]) - int(fields[4])
+
+    before, began = ticks(), time.monotonic()
+    time.sleep(0.5)
+    return (ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+
+
 def _measure(folder: Path, scenarios: list[Scenario], rounds: int) -> tuple[Runs, dict[str, float]]:
     runs: Runs = {}
     bench = Bench(folder)
@@ -86,16 +104,21 @@ def _measure(folder: Path, scenarios: list[Scenario], rounds: int) -> tuple[Runs
 
 def _run(bench: Bench, folder: Path, scenario: Scenario, candidate: Candidate) -> _Run:
     body = scenario.body(candidate.model)
-    head = folder / "head"
+    head = folder / "request-head"
     head.write_text(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\n"
         f"content-type: application/json\r\n{candidate.headers}content-length: {len(body)}\r\n\r\n",
         newline="",
     )
-    (folder / "body").write_text(body)
+    (folder / "request-body").write_text(body)
     command = [*pinned(LOAD_CORE), bench.load, candidate.port, scenario.clients]
     command += [WARM_S + scenario.spread_s, scenario.seconds, scenario.spread_s]
-    command += [",".join(map(str, candidate.pids)) or "-", scenario.pieces, head, folder / "body"]
+    command += [
+        ",".join(map(str, candidate.pids)) or "-",
+        scenario.pieces,
+        head,
+        folder / "request-body",
+    ]
     time.sleep(0.3)
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, check=True, timeout=90
