@@ -65,4 +65,15 @@ def test_make_alone_lists_what_it_can_do() -> None:
     )
 
     listed = {line.split()[0] for line in done.stdout.splitlines()}
-    assert listed == {"help", "up", "down", "check", "bench", "fuzz", "test", "docs", "lock", "clean"}
+    assert listed == {
+        "help",
+        "up",
+        "down",
+        "check",
+        "bench",
+        "fuzz",
+        "test",
+        "docs",
+        "lock",
+        "clean",
+    }
