@@ -87,3 +87,12 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", ["docs/explanation/limits.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", read(page))
+
+    assert named
+    for file, test in named:
+        assert not test or re.search(rf"def {test}\(", read(file)), f"{file}::{test}"

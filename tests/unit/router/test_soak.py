@@ -19,7 +19,7 @@ from tests.unit.router.doubles import TOKEN, Answer, Running, Seen
 from tests.unit.router.test_leaving import BODIES, EVENTS, settled
 
 # More of them by hand: SOAK_ROUNDS=500
-ROUNDS = int(os.environ.get("SOAK_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "8"))
 EACH = 100
 WARM = 4
 

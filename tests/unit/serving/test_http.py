@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -294,3 +295,16 @@ async def test_a_callers_request_id_is_kept_if_it_is_safe() -> None:
 
         assert b"x-request-id: abc-1\r\n" in kept
         assert b"a b" not in made
+
+
+async def test_a_burst_of_connections_finds_room_to_wait() -> None:
+    """More than any old backlog of 5 or 128, all before the server's loop has a turn."""
+    async with serving() as (_server, port):
+        burst = [socket.create_connection(("127.0.0.1", port), timeout=1) for _ in range(300)]
+        for client in burst:
+            client.sendall(post(b"x", "connection: close\r\n"))
+        answers = [await asyncio.to_thread(client.recv, 4096) for client in burst]
+        for client in burst:
+            client.close()
+
+        assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
