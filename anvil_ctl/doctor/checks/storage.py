@@ -37,11 +37,20 @@ def _models(survey: Survey) -> Iterator[tuple[Tier, ModelSeen | None]]:
             yield tier, seen.get(tier.weights)
 
 
+# Straight into the volume, where the snapshot then has the path that the tier names. Some
+# publishers keep the same weights twice more in these two folders.
+_DOWNLOAD = (
+    "docker run --rm -e HF_TOKEN -v {volume}:/models python:3.13-slim sh -c 'pip install -q "
+    "huggingface_hub && hf download {model} --revision {revision} --cache-dir /models/hub "
+    '--exclude "original/*" --exclude "metal/*"\''
+)
+
+
 def _bring(survey: Survey, tier: Tier, volume: str) -> str:
     if tier.weights == survey.starter:
         return PULL_STARTER
     if tier.revision:
-        return f"anvil-ctl pull {tier.model} --revision {tier.revision}"
+        return _DOWNLOAD.format(volume=volume, model=tier.model, revision=tier.revision)
     return f"put the weights into the volume {volume} at {tier.weights}"
 
 
