@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -20,7 +21,8 @@ class Verdict(StrEnum):
 class Row(msgspec.Struct, frozen=True):
     """What was found of a tier. `score` is 0 to 1; `measured` an ISO date or None.
 
-    `stale`: the tier's engine, model or flags are no longer those that were measured.
+    `stale`: the tier's engine, model or flags are no longer those that were measured, which
+    `identity` has. `fingerprint` is that of the tier as it is now.
     """
 
     verdict: Verdict
@@ -29,6 +31,7 @@ class Row(msgspec.Struct, frozen=True):
     measured: str | None = None
     stale: bool = False
     fingerprint: str | None = None
+    identity: Mapping[str, object] | None = None
 
     @property
     def effective(self) -> Verdict:

@@ -12,16 +12,25 @@ from anvil_ctl.router.profile.row import UNMEASURED, Key, Row, Verdict, seeds, u
 
 
 class Profile:
-    """Rows by tier and class. Reads are one look-up; rows themselves never change.
+    """Rows by tier and class, over the seeds unless not `seeded`. Reads are one look-up.
 
     Used by one event loop: nothing here waits, so no update can be lost.
     """
 
-    def __init__(self, rows: Mapping[Key, Row] | None = None) -> None:
-        self._rows = dict(seeds() if rows is None else rows)
+    def __init__(self, rows: Mapping[Key, Row] | None = None, *, seeded: bool = True) -> None:
+        self._rows = {**(seeds() if seeded else {}), **(rows or {})}
+        self._own = set(rows or ())
 
     def __iter__(self) -> Iterator[tuple[Key, Row]]:
         return iter(sorted(self._rows.items(), key=lambda item: _order(item[0])))
+
+    def own(self) -> Iterator[tuple[Key, Row]]:
+        """The rows that somebody measured or set: all but the seeds."""
+        return (item for item in self if item[0] in self._own)
+
+    def is_own(self, tier: str, work: Work | None) -> bool:
+        """Whether the row is no seed."""
+        return (tier, work) in self._own
 
     def row(self, tier: str, work: Work | None) -> Row | None:
         """The row, if there is one."""
@@ -52,11 +61,12 @@ class Profile:
         measured: str | None = None,
         weight: int = 1,
         fingerprint: str | None = None,
+        identity: Mapping[str, object] | None = None,
     ) -> Row:
         """Take in a grade and return the row as it is then.
 
-        `fingerprint` is that of the engine which was graded. Scores outside 0 to 1 are moved to
-        its ends; ValueError for one that is no number.
+        `fingerprint` and `identity` are those of the tier which was graded. Scores outside 0 to 1
+        are moved to its ends; ValueError for one that is no number.
         """
         if math.isnan(score):
             raise ValueError("a score must be a number from 0 to 1")
@@ -64,7 +74,14 @@ class Profile:
         old = self._rows.get((tier, work))
         if old is None:
             said = verdict or unmeasured(work, local=local)
-            row = Row(said, round(score, 4), max(1, weight), measured, fingerprint=fingerprint)
+            row = Row(
+                said,
+                round(score, 4),
+                max(1, weight),
+                measured,
+                fingerprint=fingerprint,
+                identity=identity,
+            )
         elif fingerprint is not None and old.fingerprint not in (None, fingerprint):
             return old  # graded before the engine changed: it says nothing of the new one
         else:
@@ -72,12 +89,17 @@ class Profile:
                 _averaged(old, score, max(0, weight)),
                 verdict=verdict or old.verdict,
                 measured=measured or old.measured,
+                fingerprint=fingerprint or old.fingerprint,
+                identity=identity or old.identity,
             )
         self._rows[tier, work] = row
+        self._own.add((tier, work))
         return row
 
-    def apply(self, tier: str, fingerprint: str) -> list[Work | None]:
-        """The tier's engine is now the one of that fingerprint; the classes that became stale.
+    def apply(
+        self, tier: str, fingerprint: str, identity: Mapping[str, object] | None = None
+    ) -> list[Work | None]:
+        """The tier is now the one of that fingerprint; the classes that became stale by it.
 
         A row without a fingerprint takes this one as its own, except where it is already stale.
         """
@@ -88,8 +110,10 @@ class Profile:
             stale = row.stale or row.fingerprint is not None
             if stale and not row.stale:
                 changed.append(work)
+            # What was measured stays on record, so that it can be said what is different now.
+            measured = row.identity if stale else identity
             self._rows[owner, work] = msgspec.structs.replace(
-                row, fingerprint=fingerprint, stale=stale
+                row, fingerprint=fingerprint, stale=stale, identity=measured
             )
         return sorted(changed, key=str)
 
