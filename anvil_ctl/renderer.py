@@ -21,6 +21,10 @@ from anvil_ctl.service import LABEL, Cache, Service, build, command_of, containe
 from anvil_ctl.templating import digest, environment
 
 ROOM = "lower that tier's vram_mib, memory_fraction, window or slots, or the role's reserve_mib"
+# Where the router's container keeps its profile and its decisions: a volume.
+STATE = "/var/lib/anvil"
+# How often the router looks whether an engine serves the model that was measured, in seconds.
+PROBE_S = 60
 ENGINE_TOKEN = "ANVIL_ENGINE_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -271,21 +275,30 @@ class Renderer:
 
     def _router(self, mode: Mode) -> str:
         definition, tiers = self.config.modes[mode], self._tiers(mode)
+        said = self.config.router
         router: dict[str, object] = {
-            "mapping_version": self.config.router.mapping_version,
+            "mapping_version": said.mapping_version,
             "mode": mode,
+            "exhaustion_status": said.exhaustion_status,
+            "pin_denied": said.pin_denied,
+            "substitution": said.substitution,
+            "verify_local_min": said.verify_local_min,
+            "state_path": STATE,
+            "probe_interval": PROBE_S,
+            "policy": definition.policy.of(mode),
             "presets": dict(definition.presets),
             "multiplexer": {
                 "url": "http://multiplexer:8000",
-                "token_env": self.config.router.token_env,
+                "token_env": said.token_env,
             },
-            "tiers": [self._router_tier(tier) for tier in tiers],
+            "tiers": [self._router_tier(mode, tier) for tier in tiers],
         }
-        text = tomlkit.dumps({"server": _server(self.config.router), "router": router})
+        text = tomlkit.dumps({"server": _server(said), "router": router})
         return f"# Rendered by anvil-ctl from anvil.toml for the mode {mode}.\n{text}"
 
-    def _router_tier(self, tier: Tier) -> dict[str, object]:
+    def _router_tier(self, mode: Mode, tier: Tier) -> dict[str, object]:
         engine, _image = self._engine(tier)
+        service = self.service(mode, tier)
         return {
             "id": tier.id,
             "base_url": f"http://{tier.id}:{engine.file.port}",
@@ -305,6 +318,12 @@ class Renderer:
             **({"swap_group": tier.role} if tier.swap else {}),
             **({"passthrough": tier.passthrough} if tier.passthrough else {}),
             **_counting(tier, engine.file),
+            # Never sent: what a measured verdict is about, so that a change of it is noticed.
+            "params": {
+                "image": service.image,
+                "command": list(service.command),
+                **({"revision": tier.revision} if tier.revision else {}),
+            },
         }
 
     def _registry(self, mode: Mode, services: list[Service]) -> str:

@@ -42,6 +42,8 @@ auth_env = "BENCH_TOKEN"
 max_concurrency = 4096
 [router]
 mapping_version = "bench"
+[router.policy]
+verify = "off"
 [router.presets]
 chat = ["bench-openai"]
 translated = ["bench-anthropic"]

@@ -20,6 +20,7 @@ from anvil_ctl.cli import (
     images,
     init,
     inspect,
+    judgement,
     modes,
     quickstart,
     serve,
@@ -65,6 +66,7 @@ _VERBS = (
     doctor,
     connect,
     ask,
+    judgement,
     serve,
 )
 for module in _VERBS:

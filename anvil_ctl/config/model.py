@@ -115,6 +115,44 @@ class Router(Table):
     request_read_timeout_s: float | None = Field(default=None, gt=0)
     idle_timeout_s: float | None = Field(default=None, gt=0)
     expose_decision_headers: bool = True
+    # What a client gets when no tier that may answer does: a gateway before us fails over on it.
+    exhaustion_status: int = Field(default=503, ge=400, le=599)
+    # A tier asked for by its name and denied the work: an error, or its class's other tiers.
+    pin_denied: Literal["error", "redirect"] = "error"
+    # Whether a preset may be answered by its second tier, and an unknown name by any.
+    substitution: bool = True
+    # Whether answers of a tier that is allowed the work are looked at too, if only briefly.
+    verify_local_min: bool = True
+
+
+class Policy(Table):
+    """How a mode chooses among its tiers and what it does with their answers.
+
+    What is left out is the mode's own default: see docs/reference/anvil-toml.md.
+    """
+
+    ordering: Literal["cost", "quality", "single"] | None = None
+    verify: Literal["cascade", "off"] | None = None
+    residency: bool | None = None
+    stickiness: bool | None = None
+
+    def of(self, mode: Mode) -> dict[str, object]:
+        """The whole policy of a mode."""
+        said = {key: value for key, value in self.model_dump().items() if value is not None}
+        return {**_POLICIES[mode], **said}
+
+
+# Long tool loops: the cheapest tier first, its answers checked, the next one where they fail.
+# Single questions: the best tier, and its words as they come.
+_POLICIES: dict[Mode, dict[str, object]] = {
+    "agentic": {"ordering": "cost", "verify": "cascade", "residency": True, "stickiness": True},
+    "flexibility": {
+        "ordering": "quality",
+        "verify": "off",
+        "residency": False,
+        "stickiness": False,
+    },
+}
 
 
 class ModeDefinition(Table):
@@ -122,6 +160,7 @@ class ModeDefinition(Table):
 
     description: str = ""
     presets: dict[Name, list[Name]] = Field(min_length=1)
+    policy: Policy = Policy()
     # All that are written down; `enabled` has those that exist for everything but the schema.
     tiers: list[Tier] = Field(min_length=1)
 

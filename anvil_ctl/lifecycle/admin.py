@@ -42,6 +42,15 @@ class Admin:
     def reload(self) -> Status:
         return self._call("POST", "reload", {}, 30)
 
+    def profile(self) -> Status:
+        """Router only: what each tier is trusted with."""
+        return self._call("GET", "profile", None, 10)
+
+    def grade(self, tier: str, work_class: str, verdict: str) -> Status:
+        """Router only: set what a tier is trusted with; it is written down at once."""
+        said = {"tier": tier, "work_class": work_class, "verdict": verdict}
+        return self._call("POST", "profile", said, 10)
+
     def release(self) -> None:
         self._call("POST", "release", {}, 5)
 

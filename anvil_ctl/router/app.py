@@ -9,6 +9,8 @@ from anvil_ctl.router.bound import Live
 from anvil_ctl.router.completions import Completions
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.overview import Overview
+from anvil_ctl.router.profile.keeper import open_profile
+from anvil_ctl.router.profile_admin import ProfileAdmin
 from anvil_ctl.router.refuse import envelope
 from anvil_ctl.router.state import State
 from anvil_ctl.serving.auth import Auth
@@ -34,7 +36,9 @@ class Router:
         max_concurrency: int,
     ) -> None:
         self._load = load
-        self._state = State(Live(config, pool), pool, hold, max_concurrency)
+        live = Live(config, pool, open_profile(config))
+        self._state = State(live, pool, hold, max_concurrency)
+        live.probe.look()
 
     def app(self, auth: Auth) -> Routes:
         """The App to listen with."""
@@ -43,6 +47,10 @@ class Router:
     def routes(self) -> list[Route]:
         """Every endpoint."""
         return [*Completions(self._state).routes(), *Overview(self._state).routes()]
+
+    def admin_routes(self) -> list[Route]:
+        """What the administrator's listener has besides the verbs of every server."""
+        return ProfileAdmin(self._state).routes()
 
     def finished(self, log: Finished) -> Finished:
         """What to do with each request at its end: log it, and keep what was decided."""
@@ -62,4 +70,10 @@ class Router:
         """Use the file as it is now for requests from now on. Raises ConfigError."""
         # Off the loop: a slow disk must not stop the streams.
         config = await asyncio.to_thread(self._load)
-        self._state.live = Live(config, self._state.pool, self._state.live)
+        keeper = await asyncio.to_thread(open_profile, config)
+        self._state.live = Live(config, self._state.pool, keeper, self._state.live)
+        self._state.live.probe.look()
+
+    async def close(self) -> None:
+        """Write what is still to be written of the decisions."""
+        await self._state.close()

@@ -10,18 +10,22 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.decided import decided
+from anvil_ctl.router.decided import cost_usd, decided
 from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
-from anvil_ctl.router.dialects.call import Call, Dialect
+from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.delta import Delta, Usage
 from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Collect, Recoder, Translate
 from anvil_ctl.router.dialects.to_anthropic import ANSWER
 from anvil_ctl.router.dialects.upstream_body import answers_by_tool, build
-from anvil_ctl.router.judgement import reading
-from anvil_ctl.router.relay import Relay
-from anvil_ctl.router.route import Choice
+from anvil_ctl.router.judgement.judge import Judged
+from anvil_ctl.router.judgement.plan import Handling, handling
+from anvil_ctl.router.judgement.policy import Candidate
+from anvil_ctl.router.relay import STREAM, Relay
+from anvil_ctl.router.verify import view
+from anvil_ctl.router.verify.chain import FULL, MINIMAL
+from anvil_ctl.router.window import Examiner, Window
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.connection import Response
@@ -54,7 +58,8 @@ class Attempt:
     def __init__(
         self,
         call: Call,
-        choice: Choice,
+        judged: Judged,
+        candidate: Candidate,
         bound: BoundTier,
         exchange: Exchange,
         *,
@@ -63,7 +68,8 @@ class Attempt:
         betas: str = "",
     ) -> None:
         self._call = call
-        self._choice = choice
+        self._judged = judged
+        self._candidate = candidate
         self._bound = bound
         self._exchange = exchange
         self._config = config
@@ -71,12 +77,18 @@ class Attempt:
         self._betas = betas
         served = bound.tier.model or call.model
         self._shown = call.model if config.echo_model and call.model else served
+        self._handling = handling(config, judged.decision, candidate)
+        kept_back = self._handling is not Handling.RAW
+        self._most = config.judgement.fallback.max_buffer if kept_back else _MAX_ANSWER
 
     def _stamp(self) -> Stamp:
         return Stamp(os.urandom(12).hex(), int(time.time()), self._shown)
 
     async def run(self, pool: Pool) -> None:
-        """Raises UpstreamError if the tier failed and nothing was sent to the client."""
+        """Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
+        BadRequestError if it can't be asked that; nothing was sent to the client then."""
+        if self._handling is not Handling.RAW and self._call.raw.get("n") not in (None, 1):
+            raise BadRequestError("n: only one choice can be checked here")
         same = self._call.dialect is self._bound.tier.dialect
         # A translated answer is asked for as a stream in any case: so silence can be noticed.
         stream = self._call.stream or not same
@@ -99,8 +111,10 @@ class Attempt:
             await refused(response)
         streamed = "text/event-stream" in response.headers.get("content-type", "").lower()
         if not streamed:
-            body = await response.read(_MAX_ANSWER)
-            self._whole(body, same=same)
+            body = await response.read(self._most)
+            await self._whole(body, same=same)
+        elif self._call.stream and self._handling is not Handling.RAW:
+            await self._checked(response, self._recoder(same=same))
         elif self._call.stream:
             recoder = self._recoder(same=same)
             try:
@@ -128,22 +142,45 @@ class Attempt:
         named = self._config.echo_model and self._call.model
         return msgspec.json.encode(self._call.model) if named else None
 
-    def _whole(self, body: bytes, *, same: bool) -> None:
+    async def _checked(self, response: Response, recoder: Recoder) -> None:
+        """A stream that is sent only when it is whole and has been looked at."""
+        collect = Collect(self._bound.tier.dialect, answer=self._answer_tool())
+        window = Window(recoder, collect, most=self._most)
+        out = await window.fill(response)
+        await self._examine(window.answer)
+        self._count(window.answer.usage)
+        self._exchange.start(200, (*STREAM, *self._commit()))
+        self._exchange.write(out)
+        self._exchange.end()
+
+    async def _examine(self, answer: Answer) -> None:
+        """Raises UnsoundError where the answer may not be sent."""
+        if self._handling is Handling.RAW:
+            return
+        checks = FULL if self._handling is Handling.FULL else MINIMAL
+        asked = view.asked(self._call, self._judged.reading.ask)
+        examiner = Examiner(asked, checks, limit_s=self._config.judgement.fallback.verifier_s)
+        try:
+            await examiner.examine(answer)
+        finally:
+            self._exchange.fields["verify_ms"] = round(examiner.seconds * 1000, 2)
+
+    async def _whole(self, body: bytes, *, same: bool) -> None:
         """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
         deltas = recode.reader(self._bound.tier.dialect, answer=self._answer_tool()).whole(body)
+        answer = Answer()
+        answer.extend(deltas)
+        await self._examine(answer)
         if self._call.stream:
             self._replay(deltas)
         elif same:
-            usage = next((delta for delta in deltas if isinstance(delta, Usage)), Usage())
-            self._reply(passthrough.renamed(body, self._echoed()), usage)
+            self._reply(passthrough.renamed(body, self._echoed()), answer.usage)
         else:
-            answer = Answer()
-            answer.extend(deltas)
             self._render(answer)
 
     def _replay(self, deltas: list[Delta]) -> None:
         writer = recode.writer(self._call, self._stamp())
-        self._exchange.start(200, (("content-type", "text/event-stream"), *self._commit()))
+        self._exchange.start(200, (*STREAM, *self._commit()))
         self._exchange.write(recode.replay(deltas, writer))
         self._exchange.end()
 
@@ -151,6 +188,8 @@ class Attempt:
         collect = Collect(self._bound.tier.dialect, answer=self._answer_tool())
 
         def feed(data: bytes) -> bool:
+            if collect.size + len(data) > self._most:
+                raise failed("too_large")
             collect.feed(data)
             return False
 
@@ -160,6 +199,7 @@ class Attempt:
             if not collect.whole:
                 raise
         collect.finish()
+        await self._examine(collect.answer)
         self._render(collect.answer)
 
     def _render(self, answer: Answer) -> None:
@@ -167,8 +207,7 @@ class Attempt:
         usage = answer.usage
         counted = usage.input is not None and usage.output is not None
         if usage.input is None:
-            guess = reading.read(self._call.raw).total.expected
-            answer.usage = usage.updated(Usage(input=guess))
+            answer.usage = usage.updated(Usage(input=self._judged.reading.total.expected))
         body = recode.render(self._call, answer, self._stamp())
         told = ("x-anvil-usage", "upstream" if counted else "estimated")
         self._reply(body, usage, told)
@@ -189,19 +228,26 @@ class Attempt:
 
     def _commit(self) -> tuple[tuple[str, str], ...]:
         """This tier serves: note it, and tell the client."""
-        tier = self._bound.tier
-        served = tier.model or self._call.model
         return decided(
             self._exchange,
             self._config,
-            self._choice,
-            tier=tier.id,
-            model=served,
+            self._judged,
+            self._candidate,
+            self._handling,
+            model=self._bound.tier.model or self._call.model,
             tried=self._tried,
         )
 
     def _count(self, usage: Usage) -> None:
-        self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)
+        counted = usage.output is not None
+        self._exchange.fields.update(
+            input_tokens=usage.input,
+            output_tokens=usage.output,
+            usage_source="upstream" if counted else "unknown",
+        )
+        cost = cost_usd(self._bound.tier, usage.input, usage.output)
+        if cost:
+            self._exchange.fields["cost_usd"] = round(cost, 8)
 
 
 async def refused(response: Response) -> None:

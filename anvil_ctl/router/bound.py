@@ -9,11 +9,16 @@ from collections.abc import Iterable
 import msgspec
 
 from anvil_ctl.errors import ConfigError
-from anvil_ctl.router import route
 from anvil_ctl.router.config import Config, Counting, Multiplexer, Tier
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
+from anvil_ctl.router.judgement import intent as intents
+from anvil_ctl.router.judgement.intent import Named
+from anvil_ctl.router.judgement.policy import Candidate, Circumstances
+from anvil_ctl.router.probe import Probe
+from anvil_ctl.router.profile.keeper import Keeper
 from anvil_ctl.router.slots import Slots
+from anvil_ctl.router.standing import Experience
 from anvil_ctl.serving.auth import token_from_env
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.connection import Deadlines
@@ -117,9 +122,15 @@ class Live:
     What is under way on the tiers of the one `before` it counts against their limits.
     """
 
-    def __init__(self, config: Config, pool: Pool, before: Live | None = None) -> None:
+    def __init__(
+        self, config: Config, pool: Pool, keeper: Keeper, before: Live | None = None
+    ) -> None:
         self.config = config
-        self.choices = route.known(config)
+        self.names = intents.every_name(config)
+        self.keeper = keeper
+        self.profile = keeper.profile
+        self.experience = Experience(config)
+        self.probe = Probe(config, self.experience, keeper)
         leases = _leases(config.multiplexer)
         self._bound: dict[str, BoundTier] = {}
         for tier in config.tiers:
@@ -129,6 +140,7 @@ class Live:
                 continue
             slots = before.slots(tier) if before is not None else _slots(tier)
             self._bound[tier.id] = BoundTier(tier, pool, key, slots, leases)
+        self._unbound = frozenset(t.id for t in config.tiers if t.id not in self._bound)
         if not self._bound:
             names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))
             raise ConfigError(
@@ -150,9 +162,18 @@ class Live:
         same = ours.base_url == tier.base_url and ours.max_concurrency == tier.max_concurrency
         return bound.slots if same and ours.max_queue == tier.max_queue else _slots(tier)
 
-    def usable(self, tiers: Iterable[Tier]) -> list[BoundTier]:
-        """Those of the tiers that can be used, in their order."""
-        return [self._bound[tier.id] for tier in tiers if tier.id in self._bound]
+    def named(self, model: str) -> Named:
+        """What a name means here."""
+        return self.names.get(model) or intents.named(self.config, model)
+
+    def now(self, session: int | None = None) -> Circumstances:
+        """What is so at this moment, for a decision."""
+        self.probe.look()
+        return self.experience.now(self._unbound, session)
+
+    def bound(self, candidates: Iterable[Candidate]) -> list[BoundTier]:
+        """The candidates of a decision, which has left out those that can't be used."""
+        return [self._bound[each.tier.id] for each in candidates]
 
 
 def _slots(tier: Tier) -> Slots:

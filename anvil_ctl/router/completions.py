@@ -8,18 +8,25 @@ from typing import TypeVar
 
 import msgspec
 
-from anvil_ctl.router import counting, route, walk
+from anvil_ctl.router import counting
+from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.attempt import Attempt
-from anvil_ctl.router.bound import BoundTier
+from anvil_ctl.router.bound import BoundTier, Live
 from anvil_ctl.router.config import PASSTHROUGH
+from anvil_ctl.router.decided import note
 from anvil_ctl.router.dialects import call as calls
 from anvil_ctl.router.dialects import forwarded, responses_request
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.forward import Forward
+from anvil_ctl.router.judgement import sessions
+from anvil_ctl.router.judgement.intent import Hints, Source, hinted
+from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
+from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
-from anvil_ctl.router.route import Choice, Refusal, Source
+from anvil_ctl.router.standing import Standing
 from anvil_ctl.router.state import State
+from anvil_ctl.router.walk import Try, Walk
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import HoldFullError
 from anvil_ctl.serving.message import Request
@@ -99,35 +106,77 @@ class Completions:
     async def _complete(self, call: Call, request: Request, exchange: Exchange) -> Refusal | None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._state.live
-        choice = live.choices.get(call.model) or route.resolve(live.config, call.model)
-        _note(exchange, call.dialect.value, choice, stream=call.stream)
+        name = live.named(call.model)
+        if name.source is Source.INFERRED and not live.config.judgement.substitution:
+            return refusals.UNKNOWN_NAME
+        hints = hints_of(request)
+        session = _session(live, call, hints)
+        judged = judge(live.config, name, call.raw, live.profile, live.now(session), hints=hints)
+        note(exchange, call.dialect.value, judged, stream=call.stream, session=session)
         betas = request.headers.get("anthropic-beta", "")
+        candidates = {each.tier.id: each for each in judged.decision.candidates}
 
         def attempt(bound: BoundTier, tried: Sequence[str]) -> Attempt:
             return Attempt(
-                call, choice, bound, exchange, config=live.config, tried=tried, betas=betas
+                call,
+                judged,
+                candidates[bound.tier.id],
+                bound,
+                exchange,
+                config=live.config,
+                tried=tried,
+                betas=betas,
             )
 
-        candidates = live.usable(choice.candidates)
-        return await walk.serve(candidates, attempt, live.config, self._state.pool, exchange)
+        return await self._walk(live, judged, exchange, attempt, model=call.model, session=session)
 
     async def _forward(
         self, call: Forwarded, _request: Request, exchange: Exchange
     ) -> Refusal | None:
         live = self._state.live
-        choice = live.choices.get(call.model) or route.resolve(live.config, call.model)
-        bound = [
-            each for each in live.usable(choice.candidates) if call.endpoint in each.passthrough
-        ]
+        name = live.named(call.model)
+        judged = judge_forwarded(live.config, name, live.profile, live.now())
+        able = tuple(
+            each for each in judged.decision.candidates if call.endpoint in each.tier.passthrough
+        )
         # A guess would do harm: vectors of one model mean nothing beside those of another.
-        if not bound or choice.source is Source.INFERRED:
+        if not able or name.source is Source.INFERRED:
             return _NOBODY
-        _note(exchange, call.endpoint, choice, stream=call.stream)
+        decision = msgspec.structs.replace(judged.decision, candidates=able)
+        judged = msgspec.structs.replace(judged, decision=decision)
+        note(exchange, call.endpoint, judged, stream=call.stream)
+        candidates = {each.tier.id: each for each in able}
 
-        def attempt(tier: BoundTier, tried: Sequence[str]) -> Forward:
-            return Forward(call, choice, tier, exchange, config=live.config, tried=tried)
+        def attempt(bound: BoundTier, tried: Sequence[str]) -> Forward:
+            candidate = candidates[bound.tier.id]
+            return Forward(
+                call, judged, candidate, bound, exchange, config=live.config, tried=tried
+            )
 
-        return await walk.serve(bound, attempt, live.config, self._state.pool, exchange)
+        return await self._walk(live, judged, exchange, attempt, model=call.model)
+
+    async def _walk(
+        self,
+        live: Live,
+        judged: Judged,
+        exchange: Exchange,
+        attempt: Callable[[BoundTier, Sequence[str]], Try],
+        *,
+        model: str,
+        session: int | None = None,
+    ) -> Refusal | None:
+        """Try the candidates; the refusal where nobody may be asked or nobody answers."""
+        decision = judged.decision
+        if not decision.candidates:
+            return refusals.nobody(decision, model, live.config.exhaustion_status)
+        walk = Walk(
+            live.config,
+            self._state.pool,
+            exchange,
+            Standing(live.experience, decision, session),
+            size=judged.reading.total.expected,
+        )
+        return await walk.serve(live.bound(decision.candidates), attempt)
 
     async def _count(self, request: Request, exchange: Exchange) -> None:
         state = self._state
@@ -137,18 +186,32 @@ class Completions:
             refuse(request, exchange, 400, error.kind, error.message)
             return
         live = state.live
-        choice = live.choices.get(call.model) or route.resolve(live.config, call.model)
+        hints = hints_of(request)
+        judged = judge(
+            live.config, live.named(call.model), call.raw, live.profile, live.now(), hints=hints
+        )
         found = None
         # A count takes no part in the hold: an engine may be about to stop, and is asked or not.
-        for bound in live.usable(choice.candidates)[:1]:
+        for bound in live.bound(judged.decision.candidates)[:1]:
             if not (state.full or state.hold.held):
                 found = await counting.exact(call, bound, state.pool)
-        tokens = counting.estimate(call) if found is None else found
+        tokens = judged.reading.total.expected if found is None else found
         how = ("x-anvil-token-count", "estimate" if found is None else "exact")
         exchange.reply(200, msgspec.json.encode({"input_tokens": tokens}), headers=(how,))
 
 
-def _note(exchange: Exchange, dialect: str, choice: Choice, *, stream: bool) -> None:
-    exchange.fields.update(
-        dialect=dialect, stream=stream, source=choice.source.value, preset=choice.preset
+def hints_of(request: Request) -> Hints:
+    """What the caller's headers say."""
+    get = request.headers.get
+    return hinted(
+        get("x-anvil-intent"),
+        get("x-anvil-work-class"),
+        get("x-anvil-session"),
+        get("x-anvil-no-cloud"),
     )
+
+
+def _session(live: Live, call: Call, hints: Hints) -> int | None:
+    if not live.config.judgement.policy.stickiness:
+        return None
+    return sessions.session_of(call.raw, hints.session)

@@ -13,6 +13,8 @@ import msgspec
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import table
 from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.judgement import settings
+from anvil_ctl.router.judgement.settings import Judgement
 from anvil_ctl.router.table import Table
 from anvil_ctl.upstream.endpoint import is_http_url
 
@@ -28,7 +30,7 @@ _SERVER_KEYS = _keys(
 _ROUTER_KEYS = _keys(
     "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
     "verify_local_min profile_path response_model multiplexer fallback residency policy "
-    "calibration log stickiness"
+    "calibration log stickiness pin_denied substitution state_path probe_interval"
 )
 _TIER_KEYS = _keys(
     "id base_url dialect context_limit privacy tool_support auth_env model extra_body "
@@ -38,11 +40,10 @@ _TIER_KEYS = _keys(
     "passthrough"
 )
 # Switches of the format that this version does not act on. Whoever sets one must know.
-_IDLE_ROUTER_KEYS = _keys(
-    "cost_sync verify_local_min profile_path residency policy calibration log stickiness"
-)
+_IDLE_ROUTER_KEYS = _keys("cost_sync calibration")
 # Endpoints whose requests are sent on as they are, by the last part of their path.
 PASSTHROUGH = frozenset({"completions", "embeddings", "rerank"})
+_STRUCTURED = table.one_of("none", "json_object", "json_schema")
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
 
 
@@ -105,23 +106,6 @@ class Multiplexer(msgspec.Struct, frozen=True):
     timeout_s: float
 
 
-class Ordering(StrEnum):
-    """How candidates are ordered: as the preset lists them, by quality, or just the best one."""
-
-    COST = "cost"
-    QUALITY = "quality"
-    SINGLE = "single"
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """What a mode wants of its tiers. `verify` False sends every answer on as it comes."""
-
-    ordering: Ordering = Ordering.COST
-    verify: bool = True
-    residency: bool = True
-    stickiness: bool = True
-
-
 class Config(msgspec.Struct, frozen=True):
     """A whole configuration. `hash` is the SHA-256 of the file's bytes, in hex."""
 
@@ -131,7 +115,6 @@ class Config(msgspec.Struct, frozen=True):
     presets: MappingProxyType[str, tuple[str, ...]]
     metered_cloud: frozenset[str]
     exhaustion_status: int
-    max_attempts: int
     echo_model: bool
     mode: str
     auth_env: str | None
@@ -145,10 +128,8 @@ class Config(msgspec.Struct, frozen=True):
     decision_headers: bool
     metrics: Metrics
     multiplexer: Multiplexer | None
-    policy: Policy = Policy()
-    redirect_pins: bool = False
-    substitution: bool = True
-    verify_local_min: bool = True
+    judgement: Judgement = Judgement()
+    file: str = ""
     warnings: tuple[str, ...] = ()
 
     def tier(self, tier_id: str) -> Tier:
@@ -188,12 +169,10 @@ def parse(data: bytes, file: str) -> Config:
     warnings = server.unknown(_SERVER_KEYS) + router.unknown(_ROUTER_KEYS)
     warnings += router.idle(_IDLE_ROUTER_KEYS)
     tiers = _tiers(router, relay_s, warnings)
-    fallback = Table(file, "[router.fallback]", router.get("fallback", table.mapping, {}))
     status = router.get("exhaustion_status", table.whole, 503)
     if not 400 <= status <= 599:
         raise router.error("exhaustion_status", "an HTTP error status, 400 to 599")
-    for key in ("verify_local_min", "cost_sync"):
-        router.get(key, table.flag, False)
+    router.get("cost_sync", table.flag, False)
     return Config(
         hash=hashlib.sha256(data).hexdigest(),
         mapping_version=router.must("mapping_version", table.text),
@@ -201,7 +180,6 @@ def parse(data: bytes, file: str) -> Config:
         presets=_presets(router, tiers),
         metered_cloud=frozenset(router.get("metered_cloud", table.texts, ())),
         exhaustion_status=status,
-        max_attempts=fallback.get("max_attempts", table.whole, 3),
         echo_model=router.get("response_model", table.one_of("requested", "served"), "requested")
         == "requested",
         mode=router.get("mode", table.text, ""),
@@ -216,6 +194,8 @@ def parse(data: bytes, file: str) -> Config:
         backlog=server.get("backlog", table.whole, None),
         decision_headers=server.get("expose_decision_headers", table.flag, True),
         multiplexer=_multiplexer(router, tiers),
+        judgement=settings.read(router, warnings),
+        file=file,
         warnings=tuple(warnings),
     )
 
@@ -257,9 +237,6 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
     warnings += values.unknown(_TIER_KEYS)
     local = values.must("privacy", table.one_of("local", "cloud")) == "local"
     wait_s = values.get("timeout", table.seconds, relay_s if local else 120.0)
-    for key in ("cost_input_per_mtok", "cost_output_per_mtok"):
-        values.get(key, table.amount, 0.0)
-    values.get("params", table.mapping, {})
     tier = Tier(
         id=values.must("id", table.text),
         base_url=values.must("base_url", _url),
@@ -278,6 +255,12 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
         max_output_tokens=values.get("max_output_tokens", table.whole, None),
         count_tokens=_counting(values),
         passthrough=frozenset(values.get("passthrough", _endpoints, ())),
+        vision=values.get("vision", table.flag, False),
+        structured=values.get("structured_output", _STRUCTURED, None),
+        quantization=values.get("quantization", table.text, None),
+        params=values.get("params", table.mapping, None),
+        cost_input=values.get("cost_input_per_mtok", table.amount, None),
+        cost_output=values.get("cost_output_per_mtok", table.amount, None),
         connect_s=values.get("connect_timeout", table.seconds, 5.0 if local else 15.0),
         first_byte_s=values.get("first_byte_timeout", table.seconds, wait_s),
         idle_s=values.get("idle_timeout", table.seconds, wait_s),

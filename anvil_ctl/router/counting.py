@@ -11,7 +11,6 @@ from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Counting
 from anvil_ctl.router.dialects import counted
 from anvil_ctl.router.dialects.call import BadRequestError, Call
-from anvil_ctl.router.judgement import reading
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.connection import Deadlines
 from anvil_ctl.upstream.endpoint import Endpoint
@@ -40,11 +39,6 @@ async def exact(call: Call, bound: BoundTier, pool: Pool) -> int | None:
                 return None
     except (UpstreamError, BadRequestError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def estimate(call: Call) -> int:
-    """A guess from the text alone."""
-    return reading.read(call.raw).total.expected
 
 
 async def _ask(pool: Pool, endpoint: Endpoint, body: bytes) -> bytes:

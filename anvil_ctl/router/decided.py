@@ -1,56 +1,99 @@
-"""The moment from which an answer is one tier's: what is noted of it, and what its headers say."""
+"""What is noted of a decision, and what an answer's headers say of it."""
 
 from __future__ import annotations
 
 import functools
 import time
 
-from anvil_ctl.router.config import Config
-from anvil_ctl.router.route import Choice
+from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.judgement.judge import Judged, substitution
+from anvil_ctl.router.judgement.plan import Handling
+from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.serving.exchange import Exchange
 
+# A tier without a model shows the caller's word for it, which may be of any length.
 _LONGEST = 256
+_64_BITS = (1 << 64) - 1
 
 Headers = tuple[tuple[str, str], ...]
+
+
+def note(
+    exchange: Exchange, dialect: str, judged: Judged, *, stream: bool, session: int | None = None
+) -> None:
+    """Note who may answer a request, and why nobody else. `session` is a salted hash."""
+    decision = judged.decision
+    exchange.fields.update(
+        dialect=dialect,
+        stream=stream,
+        source=judged.intent.source.value,
+        preset=judged.intent.preset,
+        work_class=decision.work,
+        candidates=[each.tier.id for each in decision.candidates],
+    )
+    if session is not None:
+        exchange.fields["session"] = f"{session & _64_BITS:016x}"
+    if decision.drops:
+        exchange.fields["dropped"] = {tier: drop.value for tier, drop in decision.drops.items()}
+    if decision.deferred:
+        exchange.fields["deferred"] = list(decision.deferred)
+    if decision.ambiguous:
+        exchange.fields["ambiguous"] = True
+    if decision.gate != "on":
+        exchange.fields["gate"] = decision.gate
 
 
 def decided(
     exchange: Exchange,
     config: Config,
-    choice: Choice,
+    judged: Judged,
+    candidate: Candidate,
+    handling: Handling,
     *,
-    tier: str,
     model: str,
     tried: tuple[str, ...],
 ) -> Headers:
-    """Note that `tier` serves `model`; returns the headers for the client, if it gets to see them.
+    """Note who serves `model`; returns the headers for the client, if it gets to see them.
 
     The decision's id is the request's, so that header, log line and record are found by one word.
     """
     first = time.monotonic() - exchange.started_at
+    stands_in = substitution(judged, len(tried))
+    tier = candidate.tier
     exchange.fields.update(
-        tier=tier,
+        tier=tier.id,
+        privacy="local" if tier.local else "cloud",
+        verdict=candidate.verdict.value,
+        handling=handling.value,
         fell_back=len(tried) > 1,
         tried=">".join(tried),
         first_byte_ms=round(first * 1000, 1),
     )
+    if stands_in is not None:
+        exchange.fields["substitution"] = stands_in
     if not config.decision_headers:
         return ()
     exchange.add("x-anvil-decision-id", exchange.request_id)
     return _headers(
-        tier,
-        # A tier without a model has the caller's word for it, which may be of any length.
-        model[:_LONGEST_NAME],
+        tier.id,
+        model[:_LONGEST],
         config.mode,
-        choice.source,
-        choice.preset or "",
-        choice.work_class or "",
+        judged.intent.source,
+        judged.intent.preset or "",
+        judged.decision.work or "",
+        candidate.verdict,
+        stands_in or "",
         tried,
         config.mapping_version,
     )
 
 
-_LONGEST_NAME = 256
+def cost_usd(tier: Tier, tokens_in: int | None, tokens_out: int | None) -> float:
+    """What an answer costs in US dollars; 0 where nobody set a price."""
+    priced = (tier.cost_input or 0.0) * (tokens_in or 0) + (tier.cost_output or 0.0) * (
+        tokens_out or 0
+    )
+    return priced / 1e6
 
 
 @functools.lru_cache(maxsize=256)
@@ -61,6 +104,8 @@ def _headers(  # noqa: PLR0917 - by position, because names would double a hit's
     source: str,
     preset: str,
     work_class: str,
+    verdict: str,
+    substitution: str,
     tried: tuple[str, ...],
     version: str,
 ) -> Headers:
@@ -72,6 +117,8 @@ def _headers(  # noqa: PLR0917 - by position, because names would double a hit's
         ("x-anvil-source", source),
         ("x-anvil-intent", preset),
         ("x-anvil-work-class", work_class),
+        ("x-anvil-verdict", verdict),
+        ("x-anvil-substitution", substitution),
         ("x-anvil-fell-back", "true" if len(tried) > 1 else "false"),
         ("x-anvil-tiers-tried", ",".join(tried)),
         ("x-anvil-mapping-version", version),
@@ -80,7 +127,6 @@ def _headers(  # noqa: PLR0917 - by position, because names would double a hit's
 
 
 def _ascii(value: str) -> str:
-    # A tier without a model shows the caller's word for it, which may be long.
     value = value[:_LONGEST]
     if value.isascii() and value.isprintable():
         return value

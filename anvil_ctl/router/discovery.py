@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from anvil_ctl.router import route
 from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.judgement.intent import normalise
 
 # A fixed date, so that the answer never changes by itself.
 _CREATED = 1_767_225_600
@@ -28,7 +28,7 @@ def entries(config: Config) -> list[dict[str, object]]:
     return [
         _entry(
             name,
-            PRESETS.get(route.normalise(name), f"The preset {name} of this router."),
+            PRESETS.get(normalise(name), f"The preset {name} of this router."),
             [config.tier(tier_id) for tier_id in pool],
         )
         for name, pool in config.presets.items()
@@ -54,9 +54,9 @@ def listing(config: Config) -> bytes:
 
 def one(config: Config, model: str) -> bytes | None:
     """The body of GET /v1/models/{id}; None if no entry has that name."""
-    wanted = route.normalise(model)
+    wanted = normalise(model)
     for entry in entries(config):
-        if route.normalise(entry["id"]) == wanted:
+        if normalise(entry["id"]) == wanted:
             return msgspec.json.encode(entry)
     return None
 

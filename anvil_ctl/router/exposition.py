@@ -29,7 +29,7 @@ class _Now(Collector):
         requests = CounterMetricFamily(
             "anvil_requests",
             "Requests that were routed, by how they ended.",
-            labels=("dialect", "source", "intent", "outcome", "mode"),
+            labels=("dialect", "source", "intent", "work_class", "outcome", "mode"),
         )
         for labels, count in tally.requests.items():
             requests.add_metric((*labels, self._mode), count)
@@ -42,6 +42,13 @@ class _Now(Collector):
             "anvil_first_byte_seconds", "From request to first content.", tally.first_byte
         )
         yield _histogram("anvil_request_seconds", "From request to its end.", tally.whole)
+        yield _histogram(
+            "anvil_verify_seconds", "Looking at answers before they are sent.", tally.verify
+        )
+        costs = CounterMetricFamily("anvil_cost_usd", "What answers cost.", labels=("tier",))
+        for tier, cost in tally.cost_usd.items():
+            costs.add_metric((tier,), cost)
+        yield costs
         yield CounterMetricFamily(
             "anvil_admission_rejected",
             "Requests refused because too many were under way.",

@@ -15,8 +15,10 @@ from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import Usage
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.dialects.passthrough import Passthrough
+from anvil_ctl.router.judgement.judge import Judged
+from anvil_ctl.router.judgement.plan import Handling
+from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.relay import Relay
-from anvil_ctl.router.route import Choice
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.connection import Response
@@ -30,7 +32,8 @@ class Forward:
     def __init__(
         self,
         request: Forwarded,
-        choice: Choice,
+        judged: Judged,
+        candidate: Candidate,
         bound: BoundTier,
         exchange: Exchange,
         *,
@@ -39,7 +42,8 @@ class Forward:
     ) -> None:
         self._request = request
         self._endpoint = bound.passthrough[request.endpoint]
-        self._choice = choice
+        self._judged = judged
+        self._candidate = candidate
         self._bound = bound
         self._exchange = exchange
         self._config = config
@@ -81,8 +85,9 @@ class Forward:
         return decided(
             self._exchange,
             self._config,
-            self._choice,
-            tier=self._bound.tier.id,
+            self._judged,
+            self._candidate,
+            Handling.RAW,
             model=self._model,
             tried=self._tried,
         )

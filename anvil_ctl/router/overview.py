@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
@@ -10,11 +11,16 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from anvil_ctl import __version__
-from anvil_ctl.router import completions, discovery, explain, records, route
+from anvil_ctl.router import completions, discovery, explain, records
+from anvil_ctl.router import refusal as refusals
+from anvil_ctl.router.completions import hints_of
 from anvil_ctl.router.config import Metrics
 from anvil_ctl.router.dialects.call import BadRequestError, Dialect, read_object
+from anvil_ctl.router.judgement.breaker import State as Circuit
+from anvil_ctl.router.judgement.judge import Judged, judge
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.state import State
+from anvil_ctl.serving.envelope import openai_error
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route
@@ -59,23 +65,43 @@ class Overview:
     async def _route(self, request: Request, exchange: Exchange) -> None:
         live = self._state.live
         try:
-            name, whole = explain.asked(read_object(request.body))
+            raw = read_object(request.body)
+            question = explain.asked(live.config, raw)
         except BadRequestError as error:
             refuse(request, exchange, 400, error.kind, error.message)
             return
-        choice = live.choices.get(name) or route.resolve(live.config, name)
-        usable = [bound.tier for bound in live.usable(choice.candidates)]
-        if not usable:
-            message = "No model can serve the request now."
-            refuse(request, exchange, 503, "service_unavailable", message)
+        judged = judge(
+            live.config,
+            question.name,
+            raw,
+            live.profile,
+            live.now(),
+            hints=hints_of(request),
+            at_least=question.at_least,
+        )
+        if not judged.decision.candidates:
+            self._nobody(request, exchange, judged, whole=question.whole)
             return
         session = f"rte_{os.urandom(12).hex()}"
         _reply(
             exchange,
             explain.answer(
-                live.config, choice, usable, exchange.request_id, session=session, whole=whole
+                live.config, judged, exchange.request_id, session=session, whole=question.whole
             ),
         )
+
+    def _nobody(self, request: Request, exchange: Exchange, judged: Judged, *, whole: bool) -> None:
+        """Say what a completion would be refused with, and why if that is asked."""
+        refused = refusals.nobody(judged.decision, "asked for", HTTPStatus.SERVICE_UNAVAILABLE)
+        if not whole:
+            refuse(request, exchange, refused.status, refused.kind, refused.message)
+            return
+        body = {
+            **msgspec.json.decode(openai_error(refused.kind, refused.message)),
+            "reason": explain.reason(judged),
+            "notes": explain.told_notes(judged),
+        }
+        exchange.reply(refused.status, msgspec.json.encode(body))
 
     async def _status(self, _request: Request, exchange: Exchange) -> None:
         hold = self._state.hold
@@ -107,12 +133,23 @@ class Overview:
         live, hold = self._state.live, self._state.hold
         in_flight = {bound.tier.id: float(bound.slots.in_flight) for bound in live.tiers}
         waiting = {"": float(hold.waiting)}
+        shut = {
+            bound.tier.id: float(live.experience.circuit(bound.tier) is not Circuit.CLOSED)
+            for bound in live.tiers
+        }
+        stale = Counter(tier for tier, _work in live.profile.stale())
+        rows = {bound.tier.id: float(stale[bound.tier.id]) for bound in live.tiers}
+        written = self._state.decision_log
+        lost = {"": float(0 if written is None else written.dropped)}
         text = exposition.text(
             self._state.tally,
             live.config.mode,
             [
                 ("anvil_in_flight", "Requests that a tier is serving.", "tier", in_flight),
                 ("anvil_held", "Requests that wait for a change to end.", "", waiting),
+                ("anvil_circuit_open", "Whether a tier is left alone for now.", "tier", shut),
+                ("anvil_profile_stale", "Rows that are in doubt.", "tier", rows),
+                ("anvil_decisions_lost", "Records that the disk did not take.", "", lost),
             ],
         )
         exchange.reply(HTTPStatus.OK, text, content_type=_PROMETHEUS)

@@ -32,25 +32,26 @@ class Records:
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._kept: deque[Record] = deque(maxlen=most)
 
-    def add(self, request: Request, exchange: Exchange, seconds: float) -> None:
+    def add(self, request: Request, exchange: Exchange, seconds: float) -> Record:
         """Keep what a finished request leaves behind."""
-        self._kept.append(
-            Record(
-                exchange.request_id,
-                time.time(),
-                request.path,
-                exchange.status,
-                round(seconds * 1000, 1),
-                exchange.sent,
-                exchange.fields,
-            )
+        record = Record(
+            exchange.request_id,
+            time.time(),
+            request.path,
+            exchange.status,
+            round(seconds * 1000, 1),
+            exchange.sent,
+            exchange.fields,
         )
+        self._kept.append(record)
+        return record
 
     def newest(self, most: int) -> list[dict[str, object]]:
         """Up to `most` of them as JSON objects, the newest first."""
-        return [_told(record) for record in islice(reversed(self._kept), most)]
+        return [told(record) for record in islice(reversed(self._kept), most)]
 
 
-def _told(record: Record) -> dict[str, object]:
+def told(record: Record) -> dict[str, object]:
+    """The record as one JSON object."""
     known = msgspec.structs.asdict(record)
     return {**known.pop("fields"), **known}

@@ -12,7 +12,7 @@ from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.connection import Response
 from anvil_ctl.upstream.failure import UpstreamError, failed
 
-_STREAM = (
+STREAM = (
     ("content-type", "text/event-stream"),
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
@@ -105,7 +105,7 @@ class Relay:
     def _start(self) -> None:
         if self._exchange.started:
             return
-        self._exchange.start(200, _STREAM + self._commit())
+        self._exchange.start(200, STREAM + self._commit())
         self._exchange.flow = self._response
         if not self._exchange.writable:
             self._response.pause_reading()

@@ -44,7 +44,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
         data = Server(router.app(auth), limits=limits, envelope=envelope, finished=finished)
         listeners = [Listener("router", data, host, port, guarded=auth.on)]
         if admin_token:
-            app = Admin(router, hold).app(admin_token)
+            app = Admin(router, hold, routes=router.admin_routes()).app(admin_token)
             server = Server(app, finished=log_access)
             listeners.append(Listener("router admin", server, admin_host, admin_port))
         else:
@@ -52,6 +52,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
 
         async def close() -> None:
             await pool.close()
+            await router.close()
             flush_access()
 
         return Running(listeners, close=close, reload=router.reload)

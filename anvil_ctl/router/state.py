@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from anvil_ctl.router.bound import Live
-from anvil_ctl.router.records import Records
+from anvil_ctl.router.config import Config
+from anvil_ctl.router.decision_log import DecisionLog, LogFile
+from anvil_ctl.router.profile.keeper import state_folder
+from anvil_ctl.router.records import Records, told
 from anvil_ctl.router.tally import Tally
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
@@ -21,7 +25,11 @@ class State:
         self.pool = pool
         self.hold = hold
         self.max_concurrency = max_concurrency
-        self.records = Records()
+        log = live.config.judgement.log
+        self.records = Records(log.ring)
+        path = log_path(live.config)
+        file = LogFile(path, max_bytes=log.max_bytes, keep=log.keep) if path is not None else None
+        self.decision_log = None if file is None else DecisionLog(file)
         self.tally = Tally()
         self.started_at = time.monotonic()
 
@@ -39,8 +47,15 @@ class State:
         """Keep and count a request that has been answered or cut off, if it was routed."""
         if "source" in exchange.fields:
             seconds = time.monotonic() - exchange.started_at
-            self.records.add(request, exchange, seconds)
+            record = self.records.add(request, exchange, seconds)
+            if self.decision_log is not None:
+                self.decision_log.add(told(record))
             self.tally.add(exchange.fields, exchange.status, seconds)
+
+    async def close(self) -> None:
+        """Write what is still to be written."""
+        if self.decision_log is not None:
+            await self.decision_log.close()
 
     def status(self) -> dict[str, object]:
         """What is configured and what is under way."""
@@ -57,6 +72,7 @@ class State:
                 "swap_group": bound.tier.swap_group,
                 "in_flight": bound.slots.in_flight,
                 "waiting": bound.slots.waiting,
+                "circuit": self.live.experience.circuit(bound.tier).value,
             }
             for bound in self.live.tiers
         ]
@@ -68,3 +84,11 @@ class State:
             "tiers": tiers,
             "presets": presets,
         }
+
+
+def log_path(config: Config) -> Path | None:
+    """Where decisions are written: the path that is set, else a file in the state's folder."""
+    named, state = config.judgement.log.path, state_folder(config)
+    if named is not None:
+        return Path(config.file).parent / Path(named).expanduser()
+    return None if state is None else state / "decisions.jsonl"

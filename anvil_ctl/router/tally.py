@@ -14,8 +14,8 @@ BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 
 
 _TOKENS = (("input", "input_tokens"), ("output", "output_tokens"))
 
-# dialect, source, intent, outcome
-RequestLabels = tuple[str, str, str, str]
+# dialect, source, intent, class of work, outcome
+RequestLabels = tuple[str, str, str, str, str]
 
 
 class Histogram:
@@ -54,6 +54,8 @@ class Tally:
         # tier
         self.first_byte: defaultdict[str, Histogram] = defaultdict(Histogram)
         self.whole: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.verify: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.cost_usd: defaultdict[str, float] = defaultdict(float)
         self.turned_away = 0
 
     def add(self, fields: Mapping[str, object], status: int, seconds: float) -> None:
@@ -61,7 +63,15 @@ class Tally:
         told = fields.get
         tier, outcome = told("tier"), _outcome(fields, status)
         dialect, source, intent = told("dialect"), told("source"), told("preset")
-        self.requests[str(dialect or ""), str(source or ""), str(intent or ""), outcome] += 1
+        work = told("work_class")
+        labels = (
+            str(dialect or ""),
+            str(source or ""),
+            str(intent or ""),
+            str(work or ""),
+            outcome,
+        )
+        self.requests[labels] += 1
         failed = told("failed")
         if isinstance(failed, list):
             for name, reason in failed:
@@ -73,6 +83,11 @@ class Tally:
         if isinstance(first, float):
             self.first_byte[tier].add(first / 1000)
         self.whole[tier].add(seconds)
+        checked, cost = told("verify_ms"), told("cost_usd")
+        if isinstance(checked, float):
+            self.verify[tier].add(checked / 1000)
+        if isinstance(cost, float):
+            self.cost_usd[tier] += cost
         for direction, field in _TOKENS:
             tokens = told(field)
             if isinstance(tokens, int):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anvil_ctl.router import route
+from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
-from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.config import Config
 from anvil_ctl.router.dialects.call import BadRequestError
-from anvil_ctl.router.route import Failed, Refusal
+from anvil_ctl.router.refusal import Failed, Refusal
 from anvil_ctl.router.slots import BUSY
+from anvil_ctl.router.standing import Standing
+from anvil_ctl.router.window import UnsoundError
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.failure import REFUSED_CREDENTIAL, Action, Failure, UpstreamError
@@ -23,60 +26,124 @@ class Try(Protocol):
     """One request at one tier."""
 
     async def run(self, pool: Pool) -> None:
-        """Answer. Raises UpstreamError if the tier failed and nothing was sent to the client."""
+        """Answer. Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
+        BadRequestError if the tier can't be asked that; then nothing was sent to the client."""
 
 
-async def serve(
-    candidates: Sequence[BoundTier],
-    attempt: Callable[[BoundTier, Sequence[str]], Try],
-    config: Config,
-    pool: Pool,
-    exchange: Exchange,
-) -> Refusal | None:
-    """Answer the exchange from the first candidate that can; else say what to refuse with.
+class Walk:
+    """One request's way along its candidates. `size` is the request's own in tokens, about."""
 
-    `attempt` makes the attempt at a tier, given the tiers tried up to and with it.
+    def __init__(
+        self,
+        config: Config,
+        pool: Pool,
+        exchange: Exchange,
+        standing: Standing,
+        *,
+        size: int = 0,
+    ) -> None:
+        self._config = config
+        self._pool = pool
+        self._exchange = exchange
+        self._standing = standing
+        self._size = size
+        self._spent = 0
+        self._tried: list[str] = []
+        self._failed: list[Failed] = []
+        self._skipped: list[str] = []
+        self._untranslatable: BadRequestError | None = None
 
-    Raises BadRequestError if the request can't be put in the words of the tiers that could serve.
-    """
-    failed: list[Failed] = []
-    untranslatable: BadRequestError | None = None
-    tried: list[str] = []
-    for bound in candidates:
-        if len(tried) >= config.max_attempts:
-            break
-        if not route.worth_trying(bound.tier, failed):
-            continue
-        tried.append(bound.tier.id)
+    async def serve(
+        self,
+        candidates: Sequence[BoundTier],
+        attempt: Callable[[BoundTier, Sequence[str]], Try],
+    ) -> Refusal | None:
+        """Answer from the first candidate that can; else say what to refuse with.
+
+        `attempt` makes the attempt at a tier, given the tiers tried up to and with it. Raises
+        BadRequestError if the request can't be put in the words of the tiers that could serve.
+
+        1. Enough attempts were made: stop.
+        2. A further one would go over the budget of tokens: stop.
+        3. What went wrong so far would go wrong here too: the next.
+        4. The tier has just failed others: the next. That is no attempt and costs nothing.
+        5. Try it.
+        """
+        limits = self._config.judgement.fallback
+        for bound in candidates:
+            if len(self._tried) >= limits.max_attempts:  # 1
+                break
+            if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
+                self._exchange.fields["budget_stop"] = True
+                break
+            if not refusals.worth_trying(bound.tier, self._failed):  # 3
+                continue
+            if not self._standing.enter(bound.tier):  # 4
+                self._skipped.append(bound.tier.id)
+                continue
+            if await self._try(bound, attempt):  # 5
+                return None
+        return self._refusal()
+
+    async def _try(
+        self, bound: BoundTier, attempt: Callable[[BoundTier, Sequence[str]], Try]
+    ) -> bool:
+        tier = bound.tier
+        self._tried.append(tier.id)
+        self._spent += self._size
         try:
-            await attempt(bound, tried).run(pool)
+            await attempt(bound, self._tried).run(self._pool)
         except BadRequestError as error:
-            untranslatable = error
-            failed.append((bound.tier, Failure("untranslatable", Action.STOP)))
+            self._untranslatable = error
+            self._failed.append((tier, Failure("untranslatable", Action.STOP)))
+            self._standing.left(tier)
+        except UnsoundError as error:
+            self._spent += error.tokens
+            self._note(bound, Failure(error.check))
+            self._standing.unsound(tier)
         except UpstreamError as error:
-            failed.append((bound.tier, error.failure))
             if error.failure is BUSY:
-                tried.pop()  # it was not asked
+                self._tried.pop()  # it was not asked
+                self._failed.append((tier, BUSY))
+                self._standing.left(tier)
             else:
-                _note(exchange, bound.tier, error.failure.reason)
+                self._note(bound, error.failure)
+                self._standing.failed(tier, error.failure)
+        except (asyncio.CancelledError, Exception):
+            self._standing.left(tier)
+            raise
         else:
-            return None
-        exchange.fields["failed"] = [(tier.id, failure.reason) for tier, failure in failed]
-    exchange.fields.update(tried=">".join(tried), failure=_reasons(failed))
-    if not candidates:
-        log.error("no candidate is bound: check the credentials and endpoints of its tiers")
-    refusal = route.refusal(failed, config.exhaustion_status)
-    if untranslatable is not None and refusal.status == 400:
-        raise untranslatable
-    return refusal
+            self._ended(bound)
+            return True
+        self._exchange.fields["failed"] = [(t.id, failure.reason) for t, failure in self._failed]
+        return False
 
+    def _ended(self, bound: BoundTier) -> None:
+        """The answer was the client's, even if the engine broke off in the middle of it."""
+        if "cut" in self._exchange.fields:
+            self._standing.failed(bound.tier, Failure("cut"))
+        else:
+            self._standing.served(bound.tier)
+        if self._skipped:
+            self._exchange.fields["skipped"] = self._skipped
 
-def _note(exchange: Exchange, tier: Tier, reason: str) -> None:
-    fields = {"request_id": exchange.request_id, "tier": tier.id, "reason": reason}
-    log.warning("attempt failed", extra={"fields": fields})
-    if reason == REFUSED_CREDENTIAL:
-        log.error("tier %s does not accept the credential in %s", tier.id, tier.auth_env)
+    def _note(self, bound: BoundTier, failure: Failure) -> None:
+        self._failed.append((bound.tier, failure))
+        fields = {
+            "request_id": self._exchange.request_id,
+            "tier": bound.tier.id,
+            "reason": failure.reason,
+        }
+        log.warning("attempt failed", extra={"fields": fields})
+        if failure.reason == REFUSED_CREDENTIAL:
+            tier = bound.tier
+            log.error("tier %s does not accept the credential in %s", tier.id, tier.auth_env)
 
-
-def _reasons(failed: list[Failed]) -> str:
-    return ",".join(failure.reason for _tier, failure in failed) or "unbound"
+    def _refusal(self) -> Refusal:
+        fields = self._exchange.fields
+        fields.update(tried=">".join(self._tried), skipped=self._skipped)
+        fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
+        refusal = refusals.after(self._failed, self._config.exhaustion_status)
+        if self._untranslatable is not None and refusal.status == 400:
+            raise self._untranslatable
+        return refusal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
@@ -46,11 +46,18 @@ _Body = TypeVar("_Body")
 
 
 class Admin:
-    """The endpoints, over one Control and one Hold. `actions` adds `POST /admin/<name>`."""
+    """The endpoints, over one Control and one Hold. `actions` adds `POST /admin/<name>`, and
+    `routes` endpoints of the server's own."""
 
     def __init__(
-        self, control: Control, hold: Hold, *, actions: Mapping[str, Action] | None = None
+        self,
+        control: Control,
+        hold: Hold,
+        *,
+        actions: Mapping[str, Action] | None = None,
+        routes: Sequence[Route] = (),
     ) -> None:
+        self._routes = tuple(routes)
         self._control = control
         self._hold = hold
         self._actions = dict(actions or {})
@@ -66,7 +73,7 @@ class Admin:
             Route("POST", "/admin/reload", self._reload),
         ]
         routes += [Route("POST", f"/admin/{name}", self._act) for name in self._actions]
-        return Routes(routes, auth=Auth(token))
+        return Routes([*routes, *self._routes], auth=Auth(token))
 
     def status(self) -> dict[str, object]:
         """The whole status, as GET /admin/status gives it."""

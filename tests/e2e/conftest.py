@@ -34,8 +34,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for network in (found.project, f"{found.project}-guard"):
             if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
                 docker("network", "rm", network)
-        if docker("volume", "ls", "--quiet", "--filter", f"name=^{found.volume}$").strip():
-            docker("volume", "rm", found.volume)
+        for volume in (found.volume, f"{found.project}-state"):
+            if docker("volume", "ls", "--quiet", "--filter", f"name=^{volume}$").strip():
+                docker("volume", "rm", volume)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_an_edit_shows_as_the_lines_that_it_changes(tmp_path: Path) -> None:
 
     assert "+++ " in said
     assert '"--parallel", "3"' in said
-    assert "router.toml" not in said
+    assert "registry.json" not in said
 
 
 def test_what_is_not_there_yet_is_all_new(tmp_path: Path) -> None:

@@ -67,13 +67,21 @@ class Breakers:
 
     def state(self, tier: str, work: Work | None, now: float) -> State:
         """What a request of that class would meet."""
-        found = {self._state(circuit, now) for circuit in self._of(tier, work)}
-        return max(found, default=State.CLOSED, key=_SEVERITY.index)
+        found = [self._state(circuit, now) for circuit in self._of(tier, work)]
+        return max(found, key=_SEVERITY.index) if found else State.CLOSED
 
     def transport(self, tier: str, now: float) -> State:
         """The state of the tier itself."""
         circuit = self._tiers.get(tier)
         return State.CLOSED if circuit is None else self._state(circuit, now)
+
+    def shut(self, now: float) -> frozenset[str]:
+        """The tiers that can't be asked now, whatever for."""
+        if not self._tiers:
+            return _NONE
+        return frozenset(
+            tier for tier, circuit in self._tiers.items() if self._state(circuit, now) is not _FREE
+        )
 
     def enter(self, tier: str, work: Work | None, now: float) -> bool:
         """Whether the tier may be asked now. Report what came of it, or `release` it."""
@@ -143,4 +151,6 @@ class Breakers:
         return [circuit for circuit in found if circuit is not None]
 
 
+_NONE: frozenset[str] = frozenset()
+_FREE = State.CLOSED
 _SEVERITY = (State.CLOSED, State.PROBING, State.OPEN)

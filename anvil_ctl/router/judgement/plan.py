@@ -19,7 +19,7 @@ class Handling(StrEnum):
 
 def handling(config: Config, decision: Decision, candidate: Candidate) -> Handling:
     """Each candidate by its own trust, whoever was asked before it."""
-    if not config.policy.verify:
+    if not config.judgement.policy.verify:
         return Handling.RAW
     if candidate.verdict is not Verdict.ALLOW:
         return Handling.FULL
@@ -28,4 +28,4 @@ def handling(config: Config, decision: Decision, candidate: Candidate) -> Handli
     if decision.ambiguous:
         # Nobody knows what was asked, so nobody can say that this tier is good at it.
         return Handling.FULL
-    return Handling.MINIMAL if config.verify_local_min else Handling.RAW
+    return Handling.MINIMAL if config.judgement.verify_local_min else Handling.RAW

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from anvil_ctl.router.config import Config, Ordering, Tier
+from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.judgement.intent import Intent, Source, pool_of
+from anvil_ctl.router.judgement.settings import Ordering
 from anvil_ctl.router.judgement.work import LATENCY_SENSITIVE, Work
 from anvil_ctl.router.profile.row import UNMEASURED, Row, Verdict
 
@@ -157,7 +158,7 @@ def _pool(config: Config, intent: Intent, trust: Trust) -> tuple[tuple[Tier, ...
     verdicts = {trust.verdict(t.id, intent.work, local=t.local) for t in intent.pool}
     if verdicts != {Verdict.DENY}:
         return intent.pool, False, False
-    if config.redirect_pins:
+    if config.judgement.redirect_pins:
         return pool_of(config, intent.work), True, False
     return intent.pool, False, True
 
@@ -199,7 +200,9 @@ def _order(
     trust: Trust,
     now: Circumstances,
 ) -> tuple[list[Candidate], tuple[str, ...]]:
-    policy = config.policy
+    if len(candidates) < 2:
+        return candidates, ()
+    policy = config.judgement.policy
     if intent.ambiguous:
         candidates.sort(key=_safest(trust, intent.work))
     elif policy.ordering is not Ordering.COST:
@@ -211,7 +214,7 @@ def _order(
         deferred = _defer(candidates, now)
     if now.shut:
         candidates.sort(key=lambda each: each.tier.id in now.shut)
-    if policy.ordering is Ordering.SINGLE or not config.substitution:
+    if policy.ordering is Ordering.SINGLE or not config.judgement.substitution:
         del candidates[1:]
     return candidates, deferred
 
@@ -240,6 +243,9 @@ def _best(trust: Trust, work: Work | None) -> Callable[[Candidate], tuple[bool, 
 def _defer(candidates: list[Candidate], now: Circumstances) -> tuple[str, ...]:
     """Move tiers that would have to be loaded behind all others; those that were moved."""
 
+    if not now.residents:
+        return ()
+
     def waits(each: Candidate) -> bool:
         tier = each.tier
         resident = now.residents.get(tier.swap_group) if tier.swap_group else None
@@ -255,12 +261,12 @@ def _defer(candidates: list[Candidate], now: Circumstances) -> tuple[str, ...]:
 
 
 def _gate_note(intent: Intent, *, redirected: bool, refused: bool) -> str:
+    if not refused and not redirected:
+        return "on" if intent.work is not None else "off: the preset has no class of work"
     named = ", ".join(tier.id for tier in intent.pool)
     if refused:
         return f"on: {named} is denied {intent.work}, and a pinned tier has no substitute"
-    if redirected:
-        return f"on: {named} is denied {intent.work}; the tiers of that class stand in"
-    return "on" if intent.work is not None else "off: the preset has no class of work"
+    return f"on: {named} is denied {intent.work}; the tiers of that class stand in"
 
 
 def notes(decision: Decision) -> dict[str, object]:

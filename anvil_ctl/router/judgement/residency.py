@@ -7,16 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from anvil_ctl.router.config import Tier
+from anvil_ctl.router.judgement.settings import Memory
 
-
-class Memory(msgspec.Struct, frozen=True):
-    """Seconds: how long a served tier counts as loaded, and how long a first choice is put off."""
-
-    ttl: float = 300.0
-    max_defer: float = 60.0
+_NOBODY: frozenset[str] = frozenset()
 
 
 class Residency:
@@ -40,6 +34,8 @@ class Residency:
 
     def residents(self, now: float) -> dict[str, str]:
         """The loaded tier of each group that is known."""
+        if not (self._served or self._told):
+            return {}
         found: dict[str, str] = {}
         for group in self._served.keys() | self._told.keys():
             known = [each[group] for each in (self._told, self._served) if group in each]
@@ -55,7 +51,7 @@ class Residency:
     def due(self, now: float) -> frozenset[str]:
         """The tiers that were put off for so long that it's their turn."""
         if not self._waiting:
-            return frozenset()
+            return _NOBODY
         return frozenset(
             tier for tier, since in self._waiting.items() if now - since >= self._memory.max_defer
         )

@@ -75,7 +75,7 @@ async def router(
     )
     finished = made.finished(log_access)
     data = Server(made.app(Auth(TOKEN)), limits=limits, envelope=envelope, finished=finished)
-    admin = Server(Admin(made, hold).app(ADMIN))
+    admin = Server(Admin(made, hold, routes=made.admin_routes()).app(ADMIN))
     port = await data.listen("127.0.0.1", 0)
     admin_port = await admin.listen("127.0.0.1", 0)
     admin_url = f"http://127.0.0.1:{admin_port}"
@@ -85,6 +85,7 @@ async def router(
         await data.stop(0.1)
         await admin.stop(0.1)
         await pool.close()
+        await made.close()
 
 
 def tier(tier_id: str, url: str, dialect: str = "openai", **more: object) -> str:
@@ -96,6 +97,7 @@ def tier(tier_id: str, url: str, dialect: str = "openai", **more: object) -> str
         "context_limit": 8192,
         "privacy": "local",
         "tool_support": True,
+        "vision": True,
         "auth_env": "TIER_KEY",
         "model": f"{tier_id}-model",
         **more,
@@ -104,14 +106,27 @@ def tier(tier_id: str, url: str, dialect: str = "openai", **more: object) -> str
     return "\n".join(["[[router.tiers]]", *lines, ""])
 
 
-def config(*tiers: str, presets: str = "", router_keys: str = "", multiplexer: str = "") -> str:
-    """A router's file."""
+def config(
+    *tiers: str,
+    presets: str = "",
+    router_keys: str = "",
+    multiplexer: str = "",
+    verify: str = "off",
+) -> str:
+    """A router's file. Answers are sent on as they come, unless `verify` is "cascade"; nobody asks
+    what is loaded."""
+    policy = (
+        ""
+        if "[router.policy]" in router_keys
+        else f'[router.policy]\nverify = "{verify}"\nresidency = false\n'
+    )
     lease = f'[router.multiplexer]\nurl = "{multiplexer}"\ntoken_env = "MUX_TOKEN"\n'
     return "\n".join(
         [
             '[router]\nmapping_version = "1"\nmode = "agentic"\n' + router_keys,
             *tiers,
             f"[router.presets]\n{presets}",
+            policy,
             lease if multiplexer else "",
         ]
     )

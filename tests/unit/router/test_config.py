@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router.config import Config, parse
-from anvil_ctl.router.route import Source, resolve
+from anvil_ctl.router.judgement.breaker import Limits
+from anvil_ctl.router.judgement.settings import (
+    Fallback,
+    Log,
+    Memory,
+    Ordering,
+    Policy,
+    Stickiness,
+)
+from anvil_ctl.router.judgement.work import Work
 from tests.unit.router.doubles import config, tier
 
 URL = "http://127.0.0.1:1"
@@ -104,67 +115,80 @@ def test_a_typo_is_warned_about_with_the_key_that_was_meant() -> None:
 
 
 def test_a_switch_without_effect_is_warned_about() -> None:
-    made = load(config(tier("a", URL), router_keys="verify_local_min = true\n"))
+    made = load(config(tier("a", URL), router_keys="cost_sync = true\n"))
 
-    assert made.warnings == (
-        "router.toml: [router]: verify_local_min has no effect in this version",
+    assert made.warnings == ("router.toml: [router]: cost_sync has no effect in this version",)
+
+
+def test_the_judgement_is_the_operators_to_set() -> None:
+    text = config(
+        tier("a", URL, vision=True, structured_output="json_object", cost_input_per_mtok=3),
+        router_keys="""
+pin_denied = "redirect"
+substitution = false
+verify_local_min = false
+[router.policy]
+ordering = "quality"
+verify = "off"
+residency = false
+stickiness = false
+[router.fallback]
+max_attempts = 2
+max_total_tokens = 1000
+verifier_timeout = 1.5
+max_buffer_bytes = 1024
+circuit_threshold = 3
+circuit_cooldown = 7
+[router.residency]
+ttl = 60
+max_defer_s = 30
+[router.stickiness]
+ttl = 120
+max_sessions = 10
+[router.log]
+ring = 5
+path = "decisions.jsonl"
+max_bytes = 100
+keep = 0
+""",
     )
+    made = load(text)
+    found = made.judgement
 
-
-PRESETS = 'Planning = ["heavy"]\nchat = ["fast", "heavy"]\n'
-
-
-@pytest.mark.parametrize(
-    ("model", "source", "ids"),
-    [
-        ("planning", Source.PRESET, ["heavy"]),
-        (" anvil/PLANNING ", Source.PRESET, ["heavy"]),
-        ("anvil:chat", Source.PRESET, ["fast", "heavy"]),
-        ("heavy", Source.PINNED, ["heavy"]),
-        ("big/model", Source.PINNED, ["heavy"]),
-        ("claude-sonnet", Source.INFERRED, ["fast", "heavy"]),
-        ("", Source.INFERRED, ["fast", "heavy"]),
-        (None, Source.INFERRED, ["fast", "heavy"]),
-        (["x"], Source.INFERRED, ["fast", "heavy"]),
-    ],
-)
-def test_a_name_is_a_preset_a_tier_a_served_model_or_inferred(
-    model: object, source: Source, ids: list[str]
-) -> None:
-    choice = resolve(load(config(*TWO, presets=PRESETS)), model)
-
-    assert choice.source is source
-    assert [candidate.id for candidate in choice.candidates] == ids
-
-
-def test_without_the_preset_chat_the_first_preset_or_tier_is_inferred() -> None:
-    first = resolve(load(config(*TWO, presets='review = ["heavy"]')), "x")
-    assert [candidate.id for candidate in first.candidates] == ["heavy"]
-
-    bare = resolve(load(config(*TWO)), "x")
-    assert [candidate.id for candidate in bare.candidates] == ["fast"]
-
-
-CLOUD = (tier("near", URL), tier("far", URL, privacy="cloud"))
-CLOUD_PRESETS = 'chat = ["near", "far"]\nquick-edit = ["far"]\n'
+    assert made.warnings == ()
+    assert (found.redirect_pins, found.substitution, found.verify_local_min) == (True, False, False)
+    assert found.policy == Policy(Ordering.QUALITY, False, False, False)
+    assert found.fallback == Fallback(2, 1000, 1.5, 1024)
+    assert found.breakers == Limits(threshold=3, cooldown=7)
+    assert found.residency == Memory(60, 30)
+    assert found.stickiness == Stickiness(120, 10)
+    assert found.log == Log(5, "decisions.jsonl", 100, 0)
+    assert made.tiers[0].vision
+    assert (made.tiers[0].structured, made.tiers[0].cost_input) == ("json_object", 3.0)
 
 
 @pytest.mark.parametrize(
-    ("metered", "model", "ids"),
+    ("keys", "says"),
     [
-        ([], "chat", ["near"]),
-        ([], "far", []),
-        ([], "anything", ["near"]),
-        (["chat"], "chat", ["near", "far"]),
-        (["chat"], "quick-edit", []),
-        (["bounded-edit"], "quick-edit", ["far"]),
-        (["chat"], "far", ["far"]),
-        (["chat"], "anything", ["near"]),
+        ('pin_denied = "maybe"', "pin_denied = 'maybe': it must be error or redirect"),
+        (
+            '[router.policy]\nordering = "best"',
+            "ordering = 'best': it must be cost or quality or single",
+        ),
+        ("[router.fallback]\nmax_attempts = 0", "max_attempts = 0"),
+        ("[router.log]\nkeep = -1", "keep = -1: it must be a whole number, 0 or more"),
+        ("[router.residency]\nttl = 0", "ttl = 0"),
     ],
 )
-def test_a_cloud_tier_is_asked_only_where_the_operator_said_so(
-    metered: list[str], model: str, ids: list[str]
-) -> None:
-    text = config(*CLOUD, presets=CLOUD_PRESETS, router_keys=f"metered_cloud = {metered}\n")
+def test_what_is_wrong_with_it_is_said(keys: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load(config(tier("a", URL), router_keys=f"{keys}\n"))
 
-    assert [each.id for each in resolve(load(text), model).candidates] == ids
+
+def test_a_typo_in_its_tables_and_a_class_that_is_none_are_warned_about() -> None:
+    keys = 'metered_cloud = ["plannig"]\n[router.policy]\norderng = "cost"\n'
+
+    assert load(config(tier("a", URL), router_keys=keys)).warnings == (
+        "router.toml: [router]: metered_cloud lists 'plannig', which is none of " + ", ".join(Work),
+        "router.toml: [router.policy]: unknown key orderng; did you mean ordering?",
+    )

@@ -22,7 +22,7 @@ from tests.unit.router.test_app import (
     by_stream,
 )
 
-PRESETS = 'chat = ["one", "two"]\nplanning = ["two"]\nmine = ["gone"]'
+PRESETS = 'chat = ["one", "two"]\nquick-edit = ["two"]\nmine = ["gone"]'
 ENGINE = by_stream(OPENAI_TEXT, OPENAI_WHOLE)
 
 
@@ -34,7 +34,7 @@ async def stack(
     async with doubles.double(script) as engine:
         text = server + doubles.config(
             doubles.tier("one", engine.url),
-            doubles.tier("two", engine.url),
+            doubles.tier("two", engine.url, context_limit=10_000),
             doubles.tier("gone", "http://127.0.0.1:9", privacy="cloud", auth_env="NO_SUCH_KEY"),
             presets=PRESETS,
         )
@@ -72,7 +72,9 @@ async def test_a_decision_is_told_and_nobody_is_asked(tmp_path: Path) -> None:
             "work_class": "bounded-edit", "intent": "quick-edit",
         }  # fmt: skip
         assert (told["source"], told["confidence"]) == ("declared-preset", 1.0)
-        assert told["candidates"] == [{"tier": "one", "model": "one-model"}]
+        assert told["candidates"] == [
+            {"tier": "one", "model": "one-model", "verdict": "allow-with-verify", "handling": "raw"}
+        ]
         assert (told["mode"], told["mapping_version"]) == ("agentic", "1")
         assert told["reason"]
         assert "notes" not in told
@@ -84,7 +86,9 @@ async def test_a_decision_is_told_and_nobody_is_asked(tmp_path: Path) -> None:
         ({"model": "two"}, "two", "pinned"),
         ({"model": "gpt-4o", "system": "x", "max_tokens": 5}, "one", "inferred"),
         ({}, "one", "inferred"),
-        ({"model": "two", "signals": {"work_class": "planning"}}, "two", "declared-preset"),
+        ({"model": "two", "signals": {"work_class": "chat"}}, "one", "declared-preset"),
+        ({"model": "chat", "signals": {"token_estimate": 9000}}, "two", "declared-preset"),
+        ({"model": "chat", "signals": {"token_estimate": "9000"}}, "one", "declared-preset"),
         ({"model": "two", "signals": "junk"}, "two", "pinned"),
     ],
 )
@@ -105,7 +109,10 @@ async def test_each_decision_has_a_session_of_its_own_and_notes_if_asked(tmp_pat
 
         assert first.json()["session_id"].startswith("rte_")
         assert first.json()["session_id"] != second.json()["session_id"]
-        assert second.json()["notes"]["pool"] == ["one", "two"]
+        notes = second.json()["notes"]
+        assert notes["pool"] == ["gone", "one", "two"]
+        assert notes["dropped_by_metered_gate"] == ["gone"]
+        assert notes["ambiguous"] is True
 
 
 @pytest.mark.parametrize(
@@ -201,14 +208,15 @@ async def test_metrics_count_requests_in_the_configurations_words(tmp_path: Path
 
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert ("anvil_requests_total", {
-        "dialect": "openai", "source": "declared-preset", "intent": "chat", "outcome": "served",
-        "mode": "agentic"}, 2.0) in found  # fmt: skip
+        "dialect": "openai", "source": "declared-preset", "intent": "chat", "work_class": "chat",
+        "outcome": "served", "mode": "agentic"}, 2.0) in found  # fmt: skip
     assert ("anvil_requests_total", {
-        "dialect": "anthropic", "source": "pinned", "intent": "", "outcome": "served",
-        "mode": "agentic"}, 1.0) in found  # fmt: skip
+        "dialect": "anthropic", "source": "pinned", "intent": "", "work_class": "chat",
+        "outcome": "served", "mode": "agentic"}, 1.0) in found  # fmt: skip
     assert ("anvil_tokens_total", {"tier": "one", "direction": "input"}, 21.0) in found
     assert ("anvil_first_byte_seconds_count", {"tier": "two"}, 1.0) in found
     assert ("anvil_in_flight", {"tier": "one"}, 0.0) in found
+    assert ("anvil_circuit_open", {"tier": "one"}, 0.0) in found
     assert "whatever" not in answer.text
 
 
@@ -302,15 +310,16 @@ async def test_queries_and_slashes_at_the_end_change_no_path(tmp_path: Path) -> 
 
 async def test_answers_say_what_was_decided(tmp_path: Path) -> None:
     async with stack(tmp_path) as (client, _running):
-        answer = await chat(client, model="planning")
+        answer = await chat(client, model="Quick-Edit")
         told = {k: v for k, v in answer.headers.items() if k.startswith("x-anvil")}
 
         assert told.pop("x-anvil-decision-id") == answer.headers["x-request-id"]
         assert told == {
             "x-anvil-tier": "two", "x-anvil-model": "two-model", "x-anvil-mode": "agentic",
-            "x-anvil-source": "declared-preset", "x-anvil-intent": "planning",
-            "x-anvil-work-class": "planning", "x-anvil-fell-back": "false",
-            "x-anvil-tiers-tried": "two", "x-anvil-mapping-version": "1",
+            "x-anvil-source": "declared-preset", "x-anvil-intent": "quick-edit",
+            "x-anvil-work-class": "bounded-edit", "x-anvil-verdict": "allow-with-verify",
+            "x-anvil-fell-back": "false", "x-anvil-tiers-tried": "two",
+            "x-anvil-mapping-version": "1",
         }  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from anvil_ctl.router.config import Config
 from tests.unit.router import doubles
 
 URL = "http://127.0.0.1:9"
-FAST = doubles.tier("fast-local", URL, context_limit=32_768)
-HEAVY = doubles.tier("heavy-local", URL, context_limit=131_072)
+FAST = doubles.tier("fast-local", URL, context_limit=32_768, vision=False)
+HEAVY = doubles.tier("heavy-local", URL, context_limit=131_072, vision=False)
 CLOUD = doubles.tier("cloud", URL, context_limit=200_000, privacy="cloud")
-GPU7 = doubles.tier("gpu7", URL, context_limit=131_072)
+GPU7 = doubles.tier("gpu7", URL, context_limit=131_072, vision=False)
 
 LOCAL_PRESETS = """
 chat = ["fast-local", "heavy-local"]
@@ -39,13 +39,17 @@ def parse(text: str) -> Config:
 
 def local() -> Config:
     """Config L: two local tiers."""
-    return parse(doubles.config(FAST, HEAVY, presets=LOCAL_PRESETS))
+    return parse(doubles.config(FAST, HEAVY, presets=LOCAL_PRESETS, verify="cascade"))
 
 
 def with_cloud(metered: str = '"planning"') -> Config:
     """Config C: a cloud tier besides, for the classes in `metered` alone."""
     keys = f"metered_cloud = [{metered}]\n"
-    return parse(doubles.config(FAST, HEAVY, CLOUD, presets=CLOUD_PRESETS, router_keys=keys))
+    return parse(
+        doubles.config(
+            FAST, HEAVY, CLOUD, presets=CLOUD_PRESETS, router_keys=keys, verify="cascade"
+        )
+    )
 
 
 def swapping(metered: str) -> Config:
@@ -55,13 +59,22 @@ def swapping(metered: str) -> Config:
         msgspec.structs.replace(tier, swap_group="gpu" if tier.local else None)
         for tier in found.tiers
     )
-    return msgspec.structs.replace(found, tiers=tiers)
+    policy = msgspec.structs.replace(found.judgement.policy, residency=True)
+    return tuned(msgspec.structs.replace(found, tiers=tiers), policy=policy)
 
 
 def gpu7() -> Config:
     """One tier that no seed knows."""
-    return parse(doubles.config(GPU7, presets='review = ["gpu7"]\nplanning = ["gpu7"]'))
+    return parse(
+        doubles.config(GPU7, presets='review = ["gpu7"]\nplanning = ["gpu7"]', verify="cascade")
+    )
 
 
 def redirecting(config: Config) -> Config:
-    return msgspec.structs.replace(config, redirect_pins=True)
+    return tuned(config, redirect_pins=True)
+
+
+def tuned(config: Config, **more: object) -> Config:
+    """The configuration with other settings of its judgement."""
+    judgement = msgspec.structs.replace(config.judgement, **more)
+    return msgspec.structs.replace(config, judgement=judgement)

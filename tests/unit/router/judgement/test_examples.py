@@ -13,7 +13,7 @@ from anvil_ctl.router.judgement.plan import handling
 from anvil_ctl.router.judgement.policy import Circumstances, Decision, Needs, route
 from anvil_ctl.router.judgement.reading import read
 from anvil_ctl.router.judgement.work import Work
-from anvil_ctl.router.profile.row import Row, Verdict, seeds
+from anvil_ctl.router.profile.row import Row, Verdict
 from anvil_ctl.router.profile.store import Profile
 from tests.unit.router.judgement import examples
 
@@ -44,7 +44,7 @@ def ask(model: str | None, text: str = "hello", **more: object) -> dict[str, obj
 
 
 def knowing(row: Row, tier: str, work: Work) -> Profile:
-    return Profile(seeds() | {(tier, work): row})
+    return Profile({(tier, work): row})
 
 
 def moved() -> Profile:

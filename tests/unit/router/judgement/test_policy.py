@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anvil_ctl.router.config import Config, Ordering, Policy, Tier
+from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.judgement import intent as intents
 from anvil_ctl.router.judgement.intent import Hints, Intent, Source
@@ -22,8 +22,9 @@ from anvil_ctl.router.judgement.policy import (
     route,
 )
 from anvil_ctl.router.judgement.reading import Reading, read
+from anvil_ctl.router.judgement.settings import Judgement, Ordering, Policy
 from anvil_ctl.router.judgement.work import Work
-from anvil_ctl.router.profile.row import Row, Verdict, seeds
+from anvil_ctl.router.profile.row import Row, Verdict
 from anvil_ctl.router.profile.store import Profile
 from tests.unit.router.judgement import examples
 
@@ -97,7 +98,7 @@ def test_what_nobody_can_do_is_said_by_its_status() -> None:
     assert picture.status(503) == 400
 
     # Too long for the tier that may, denied to the tier that is large enough: still too long.
-    denied = Profile(seeds() | {("heavy-local", Work.CHAT): Row(Verdict.DENY, 0.1, 9)})
+    denied = Profile({("heavy-local", Work.CHAT): Row(Verdict.DENY, 0.1, 9)})
     long = route(L, understood(L, "chat"), Needs(40_000), denied)
     assert long.drops == {"fast-local": Drop.CONTEXT, "heavy-local": Drop.DENIED}
     assert long.status(503) == 413
@@ -148,7 +149,7 @@ def test_every_drop_is_explained_in_words() -> None:
 
 
 def with_policy(config: Config, **more: object) -> Config:
-    return msgspec.structs.replace(config, policy=msgspec.convert(more, Policy))
+    return examples.tuned(config, policy=msgspec.convert(more, Policy))
 
 
 def test_quality_orders_by_score_and_puts_what_is_stale_last() -> None:
@@ -157,7 +158,7 @@ def test_quality_orders_by_score_and_puts_what_is_stale_last() -> None:
     assert ids(route(config, intent, Needs(), Profile())) == ["heavy-local", "fast-local"]
 
     stale = Row(Verdict.ALLOW, 0.99, 9, stale=True)
-    profile = Profile(seeds() | {("heavy-local", Work.CHAT): stale})
+    profile = Profile({("heavy-local", Work.CHAT): stale})
     assert ids(route(config, intent, Needs(), profile)) == ["fast-local", "heavy-local"]
 
 
@@ -168,7 +169,7 @@ def test_single_is_the_best_one_and_no_other() -> None:
 
 
 def test_without_substitution_a_preset_is_its_first_tier() -> None:
-    config = msgspec.structs.replace(L, substitution=False)
+    config = examples.tuned(L, substitution=False)
 
     assert ids(route(config, understood(config, "chat"), Needs(), Profile())) == ["fast-local"]
 
@@ -196,7 +197,7 @@ def test_nobody_knows_what_was_asked_so_everybody_allowed_may_try_and_is_checked
 
 def test_the_same_candidate_is_handled_by_its_own_row() -> None:
     decision = route(L, understood(L, "chat"), Needs(), Profile())
-    quick = msgspec.structs.replace(L, verify_local_min=False)
+    quick = examples.tuned(L, verify_local_min=False)
     off = with_policy(L, verify=False)
 
     assert {handling(L, decision, each) for each in decision.candidates} == {Handling.MINIMAL}
@@ -248,9 +249,13 @@ def situations(draw: st.DrawFn) -> tuple[Config, Intent, Needs, Profile, Circums
         tiers=tiers,
         presets=presets,
         metered_cloud=draw(st.frozensets(st.sampled_from([*map(str, Work)]))),
-        policy=draw(st.builds(Policy, ordering=st.sampled_from(Ordering), verify=st.booleans())),
-        redirect_pins=draw(st.booleans()),
-        substitution=draw(st.booleans()),
+        judgement=Judgement(
+            policy=draw(
+                st.builds(Policy, ordering=st.sampled_from(Ordering), verify=st.booleans())
+            ),
+            redirect_pins=draw(st.booleans()),
+            substitution=draw(st.booleans()),
+        ),
     )
     text = draw(st.sampled_from(["hello", "plan it", "refactor this", "review and fix it"]))
     model = draw(st.sampled_from(["chat", "review", "own", "a", "fast-local", "gpt-4o", ""]))
@@ -286,7 +291,7 @@ def test_a_moment_can_take_tiers_away_and_never_add_one(
     situation: tuple[Config, Intent, Needs, Profile, Circumstances],
 ) -> None:
     config, intent, needs, profile, now = situation
-    if config.policy.ordering is Ordering.SINGLE or not config.substitution:
+    if config.judgement.policy.ordering is Ordering.SINGLE or not config.judgement.substitution:
         return
     always = route(config, intent, needs, profile)
     at_this_moment = route(config, intent, needs, profile, now)
@@ -303,7 +308,7 @@ def test_a_pin_is_answered_by_itself_or_with_its_own_consent_by_its_class(
 
     if intent.source is Source.PINNED and not decision.redirected:
         assert set(ids(decision)) <= {tier.id for tier in intent.pool}
-    assert not decision.redirected or config.redirect_pins
+    assert not decision.redirected or config.judgement.redirect_pins
 
 
 @given(situations())

@@ -6,7 +6,8 @@ import msgspec
 
 from anvil_ctl.router.judgement.intent import Intent, Source
 from anvil_ctl.router.judgement.policy import Circumstances, Needs, route
-from anvil_ctl.router.judgement.residency import Memory, Residency
+from anvil_ctl.router.judgement.residency import Residency
+from anvil_ctl.router.judgement.settings import Memory
 from anvil_ctl.router.judgement.work import Work
 from anvil_ctl.router.profile.store import Profile
 from tests.unit.router.judgement import examples

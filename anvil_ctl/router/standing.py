@@ -1,0 +1,86 @@
+"""How one request's attempts count for and against the tiers that it tries."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.judgement.breaker import Breakers, State
+from anvil_ctl.router.judgement.policy import Circumstances, Decision
+from anvil_ctl.router.judgement.residency import Residency
+from anvil_ctl.router.judgement.sessions import Sessions
+from anvil_ctl.upstream.failure import Action, Failure
+
+# A tier with all its slots taken is busy, and not broken.
+_NO_FAULT = frozenset({"busy"})
+
+
+class Experience:
+    """What a router has learnt of its tiers while it ran; a reload begins anew.
+
+    `clock` gives seconds that only go up.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        judgement = config.judgement
+        self.breakers = Breakers(judgement.breakers, random.random)
+        self.residency = Residency(judgement.residency)
+        self.sessions = Sessions(ttl=judgement.stickiness.ttl, most=judgement.stickiness.most)
+
+    def circuit(self, tier: Tier) -> State:
+        """Whether the tier itself may be asked. Looking takes no probe."""
+        return self.breakers.transport(tier.id, self.clock())
+
+    def now(self, unbound: frozenset[str], session: int | None) -> Circumstances:
+        """What is so at this moment, for a decision. Looking changes nothing."""
+        now = self.clock()
+        return Circumstances(
+            unbound=unbound,
+            residents=self.residency.residents(now),
+            due=self.residency.due(now),
+            shut=self.breakers.shut(now),
+            former=None if session is None else self.sessions.former(session, now),
+        )
+
+
+class Standing:
+    """One request's: its class of work and its conversation."""
+
+    def __init__(self, experience: Experience, decision: Decision, session: int | None) -> None:
+        self._experience = experience
+        self._work = decision.work
+        self._session = session
+        if decision.deferred and decision.deferred[0] == decision.pool[0]:
+            experience.residency.put_off(decision.deferred[0], experience.clock())
+
+    def enter(self, tier: Tier) -> bool:
+        """Whether the tier may be tried; every trial ends in one of the other calls."""
+        return self._experience.breakers.enter(tier.id, self._work, self._experience.clock())
+
+    def served(self, tier: Tier) -> None:
+        """The tier's answer is the client's."""
+        now = self._experience.clock()
+        self._experience.breakers.succeeded(tier.id, self._work)
+        self._experience.residency.served(tier, now)
+        if self._session is not None:
+            self._experience.sessions.served(self._session, tier.id, now)
+
+    def failed(self, tier: Tier, failure: Failure) -> None:
+        """The tier did not answer. What the caller did wrong says nothing of the tier."""
+        if failure.action is Action.NEXT and failure.reason not in _NO_FAULT:
+            self._experience.breakers.failed(
+                tier.id, self._experience.clock(), at_least=failure.retry_after_s or 0.0
+            )
+        else:
+            self.left(tier)
+
+    def unsound(self, tier: Tier) -> None:
+        """The tier's answer failed a check."""
+        self._experience.breakers.unsound(tier.id, self._work, self._experience.clock())
+
+    def left(self, tier: Tier) -> None:
+        """The attempt ended and says nothing of the tier: the client went, or nothing was sent."""
+        self._experience.breakers.release(tier.id, self._work)
