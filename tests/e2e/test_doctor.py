@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from tests.e2e.stack import Stack, containers, docker
 
 
-def test_doctor_passes_and_lists_what_it_looked_at(agentic: Stack) -> None:
-    found = agentic.json("doctor")
+def test_doctor_passes_and_lists_what_it_looked_at(agentic: Stack, tmp_path: Path) -> None:
+    # Wherever this checkout lies, it is not what doctor takes for a temporary one (D09).
+    found = replace(agentic, extra={"TMPDIR": str(tmp_path)}).json("doctor")
 
     assert found["ok"]
     assert found["counts"]["warn"] == found["counts"]["unknown"] == 0

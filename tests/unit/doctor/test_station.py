@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from anvil_ctl.doctor import station
 from anvil_ctl.doctor.gather import skew_s
 from anvil_ctl.doctor.survey import NO_JOURNAL
-from anvil_ctl.paths import Home
+from anvil_ctl.paths import PACKAGE, Home
 from tests.unit.doctor.surveys import healthy
 
 
@@ -54,4 +55,13 @@ def test_this_host_can_be_looked_at() -> None:
 
     assert found.page_cache
     assert found.version
-    assert not found.temporary
+
+
+def test_a_program_that_runs_from_the_folder_for_temporary_files_is_told_from_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert not station.station({}).temporary
+
+    monkeypatch.setattr(tempfile, "tempdir", str(PACKAGE.parent))
+    assert station.station({}).temporary
