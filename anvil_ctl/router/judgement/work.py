@@ -34,9 +34,10 @@ HIGH_RISK = frozenset({Work.PLANNING, Work.REFACTOR})
 LATENCY_SENSITIVE = frozenset({Work.CHAT_FAST})
 
 
+# Looked up for each request: an Enum that is called with a strange word raises, which is dear.
+_BY_NAME = {str(work): work for work in Work}
+
+
 def known(name: object) -> Work | None:
     """The class of that name."""
-    try:
-        return Work(name) if isinstance(name, str) else None
-    except ValueError:
-        return None
+    return _BY_NAME.get(name) if isinstance(name, str) else None
