@@ -6,6 +6,7 @@ import ast
 import re
 import textwrap
 import warnings
+from collections.abc import Sequence
 
 from anvil_ctl.router.verify.fences import Fence
 from anvil_ctl.router.verify.strict import is_json, is_json_lines
@@ -18,6 +19,7 @@ _PYTHON = frozenset({"python", "python3", "py"})
 # this many characters of code in one answer is not judged, so that no answer can hold us up.
 _BUDGET = 16_000
 _BRACE = 10
+_FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 # Beginnings of lines that are Python to somebody, if not to its parser.
 _FOREIGN = re.compile(
@@ -39,9 +41,22 @@ def code_parses(view: View) -> Result:
     """Fails on a block without an end, on Python that can't be parsed and JSON that is none."""
     if len(view.text) > LONGEST:
         return Result(NAME, reason="too long to look at")
+    # What Python only warns of is no error. Said once, not for each of some thousand blocks.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scores = _scores(view.fences)
+    if not scores:
+        return Result(NAME)
+    broken = scores.count(0.0)
+    score = round(sum(scores) / len(scores), 4)
+    reason = f"{broken} of {len(scores)} blocks are broken" if broken else ""
+    return Result(NAME, broken == 0, score, reason)
+
+
+def _scores(fences: Sequence[Fence]) -> list[float]:
     budget = _BUDGET
     scores: list[float] = []
-    for fence in view.fences:
+    for fence in fences:
         if not fence.closed:
             # After a string that was left open, this fence may have stood in it.
             bare = not fence.tag and (not fence.body.strip() or _DOUBTFUL in scores)
@@ -52,12 +67,7 @@ def code_parses(view: View) -> Result:
             scores.append(_python(fence.body) if budget >= 0 else 1.0)
         elif fence.tag == "json":
             scores.append(_json(fence))
-    if not scores:
-        return Result(NAME)
-    broken = scores.count(0.0)
-    score = round(sum(scores) / len(scores), 4)
-    reason = f"{broken} of {len(scores)} blocks are broken" if broken else ""
-    return Result(NAME, broken == 0, score, reason)
+    return scores
 
 
 def _python(body: str) -> float:
@@ -80,10 +90,7 @@ def _python(body: str) -> float:
 def _error(code: str) -> str | None:
     """What the parser finds wrong; None where it finds nothing or gives up."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            compile(code, "answer", "exec", flags, dont_inherit=True)
+        compile(code, "answer", "exec", _FLAGS, dont_inherit=True)
     except SyntaxError as error:
         return error.msg
     except (ValueError, MemoryError, RecursionError, OverflowError):

@@ -14,7 +14,6 @@ import msgspec
 _MOST_LINES = 4000
 # What may stand before a fence: quotes, indentation, a list's mark. Possessive: no way back.
 _FENCE = re.compile(r"([ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?+)(`{3,}+|~{3,}+)(.*+)")
-_MARKS = ("```", "~~~")
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -71,21 +70,26 @@ def scan(text: str) -> tuple[Fence, ...]:
 def _lines(text: str) -> Iterator[tuple[int, int, re.Match[str] | None]]:
     """The lines with a fence's marks in them: where they are, and their parts if they are one."""
     at, size = 0, len(text)
-    nexts = {mark: text.find(mark) for mark in _MARKS}
+    ticks = tildes = -1
     while at < size:
         # Each mark is searched for only once it has been passed.
-        for mark, where in nexts.items():
-            if 0 <= where < at:
-                nexts[mark] = text.find(mark, at)
-        found = [where for where in nexts.values() if where >= 0]
-        if not found:
+        if ticks < at:
+            ticks = _find(text, "```", at)
+        if tildes < at:
+            tildes = _find(text, "~~~", at)
+        where = min(ticks, tildes)
+        if where == size:
             return
-        where = min(found)
         start = text.rfind("\n", at, where) + 1 or at
-        end = text.find("\n", where)
-        end = size if end < 0 else end
+        end = _find(text, "\n", where)
         yield start, end, _FENCE.match(text, start, end)
         at = end + 1
+
+
+def _find(text: str, mark: str, at: int) -> int:
+    """Where the mark is next; the text's length where it is no more."""
+    found = text.find(mark, at)
+    return found if found >= 0 else len(text)
 
 
 def _on_one_line(start: int, end: int, marks: str, info: str) -> Fence | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import time
 
 import pytest
@@ -15,8 +14,6 @@ from anvil_ctl.router.verify.view import LONGEST, Asked, View
 
 # CPU time, so that a busy machine doesn't count; the figure that is promised.
 MOST_S = 0.1
-# To parse the text of `slowness`, on the machine where the worst of the checks took 24 ms alone.
-USUAL_S = 0.09
 EVERYTHING = Asked(json=True, patch=True, schema={"type": "object"}, tools={"f": ("a",)})
 
 PIECES = [
@@ -28,23 +25,15 @@ PIECES = [
 
 
 def seconds(text: str) -> float:
-    """The CPU time of the whole chain, as a machine of the usual speed would need: the least of
-    three runs, so that a busy machine is not held against it, nor one whose memory is slow."""
+    """The CPU time of the whole chain: the least of three runs, so that a busy machine is not
+    held against it."""
 
     def once(asked: Asked) -> float:
         began = time.thread_time()
         verify(View(text, finish="stop", asked=asked))
         return time.thread_time() - began
 
-    took = max(min(once(asked) for _ in range(3)) for asked in (Asked(), EVERYTHING))
-    return took if took < MOST_S else took / slowness()
-
-
-def slowness() -> float:
-    """How often the usual time this machine needs now to parse a fixed text; 1 at least."""
-    began = time.thread_time()
-    ast.parse("x = [1, 'a', f(b)]\n" * 2000)
-    return max(1.0, (time.thread_time() - began) / USUAL_S)
+    return max(min(once(asked) for _ in range(3)) for asked in (Asked(), EVERYTHING))
 
 
 def filled(unit: str) -> str:
