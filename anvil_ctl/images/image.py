@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 # Every image starts from this one, so the hosts that have no registry need to make only it.
 BASE = "debian:trixie-slim"
@@ -47,8 +48,12 @@ class Image:
 
     @property
     def bases(self) -> list[str]:
-        """The images that the Dockerfile starts from, its own stages left out."""
-        found = _FROM.findall(self._read(DOCKERFILE).decode())
+        """The images that the Dockerfile starts from, its own stages left out.
+
+        An argument in a name stands for its default: `ARG BASE=x`, `FROM ${BASE}`.
+        """
+        text = Template(self._read(DOCKERFILE).decode()).safe_substitute(self.arguments)
+        found = _FROM.findall(text)
         stages = {stage for _base, stage in found}
         return list(dict.fromkeys(base for base, _stage in found if base not in stages))
 

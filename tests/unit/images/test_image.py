@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anvil_ctl.images.image import Image, catalog
+from anvil_ctl.images.image import BASE, Image, catalog
 from anvil_ctl.paths import PACKAGE, bundle
 
 
@@ -40,6 +40,20 @@ def test_every_edit_gives_another_tag(tmp_path: Path) -> None:
 
 def test_bytes_that_move_between_two_files_change_the_tag() -> None:
     assert _image(a=b"12", b=b"3").tag != _image(a=b"1", b=b"23").tag
+
+
+def test_a_base_is_named_by_an_arguments_default_or_as_it_is_and_a_stage_is_none() -> None:
+    dockerfile = b"ARG CUDA=cuda:13\nFROM ${CUDA} AS one\nFROM $CUDA\nFROM one\nFROM debian:x\n"
+
+    assert Image("anvil/thing", {"Dockerfile": dockerfile}).bases == ["cuda:13", "debian:x"]
+
+
+def test_what_a_machine_without_a_registry_builds_starts_from_what_it_makes() -> None:
+    found = catalog(bundle(), PACKAGE)
+
+    assert {name: found[name].bases for name in ("control", "guard", "llamacpp-cpu")} == {
+        name: [BASE] for name in ("control", "guard", "llamacpp-cpu")
+    }
 
 
 def test_build_arguments_are_read_with_their_defaults() -> None:
