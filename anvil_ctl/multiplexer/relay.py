@@ -23,7 +23,8 @@ async def relay(loop: Loop, pool: Pool, model: Model, request: Request, exchange
     Raises RefusedError as long as nothing has been answered; later, the answer is cut off.
     """
     try:
-        response = await pool.post(endpoint(model.url, request.path), request.body, _PATIENCE)
+        there = endpoint(model.url, request.path, repeatable=True)
+        response = await pool.post(there, request.body, _PATIENCE)
     except UpstreamError as error:
         loop.suspect(model.name)
         reason = f"the engine of {model.name} does not answer ({error.failure.reason})"

@@ -76,7 +76,7 @@ class BoundTier:
         credentials = _credentials(tier, key)
 
         def at(path: str) -> Endpoint:
-            return endpoint(tier.base_url, path, credentials)
+            return endpoint(tier.base_url, path, credentials, repeatable=tier.local)
 
         self.endpoint = at(_PATHS[tier.dialect])
         self.passthrough = {name: at(f"/v1/{name}") for name in tier.passthrough}

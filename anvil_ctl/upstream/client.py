@@ -56,7 +56,8 @@ class Pool:
 
         `headers` are whole header lines. If the task is cancelled, the upstream sees the
         connection close. A kept-alive connection that turns out to have been closed before any of
-        the request arrived is replaced by a fresh one; nothing else is ever sent twice.
+        the request arrived is replaced by a fresh one, and one to a repeatable endpoint also if
+        it is closed within a second without an answer; nothing else is ever sent twice.
         """
         fresh = False
         while True:
@@ -69,7 +70,7 @@ class Pool:
                 await response.head()
             except BaseException as error:
                 _give_up(connection, response)
-                if connection.never_arrived and isinstance(error, UpstreamError) and not fresh:
+                if connection.may_repeat and isinstance(error, UpstreamError) and not fresh:
                     fresh = True
                     continue
                 raise

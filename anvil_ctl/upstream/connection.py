@@ -25,6 +25,8 @@ Sink = Callable[[bytes], bool]
 
 _MAX_HEAD = 64 << 10
 _MAX_WAITING = 256 << 10
+# A server that closed a kept connection at rest is found out within a round trip of the write.
+_SOON_S = 1.0
 
 
 class Deadlines(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool, endpoint: Endpoint, watch: Watch) -> None:
         self.origin = endpoint.origin
         self.reused = False
-        self.never_arrived = False
+        self.may_repeat = False
         self.idle_since = 0.0
         self._pool = pool
         self._watch = watch
@@ -50,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
         self._acknowledged = Acknowledged()
+        self._repeatable = False
 
     @property
     def alive(self) -> bool:
@@ -65,9 +68,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        # Only the end of a stream tells surely how much had arrived before it, a reset does not.
-        ended = error is None or isinstance(error, BrokenPipeError)
-        self.never_arrived = self.reused and ended and self._acknowledged.nothing_new()
+        self.may_repeat = self.reused and self._unheard(error)
         if self._response is not None:
             self._response.lost()
         else:
@@ -84,8 +85,9 @@ class Connection(asyncio.Protocol):
         """Write a request, in one write, and return its answer to be."""
         response = Response(self, self._loop, limits, self._watch)
         self._response = response
+        self._repeatable = endpoint.repeatable
         if self._transport is None:
-            self.never_arrived = True
+            self.may_repeat = True
             raise failed("reset")
         data = b"%b%bcontent-length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
         self._acknowledged.expect(len(data), plain=not self.origin.tls)
@@ -117,6 +119,18 @@ class Connection(asyncio.Protocol):
         """Close at once; the upstream sees it and stops working."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _unheard(self, error: Exception | None) -> bool:
+        """Whether the connection was closed at rest, so that nobody answers the last request.
+
+        llama.cpp closes after each stream (b11669), although it promises to keep the connection,
+        and swallows what still comes: so what has arrived may be read by nobody.
+        """
+        if self._repeatable and self._response is not None and self._response.just_asked:
+            return True
+        # Only the end of a stream tells surely how much had arrived before it, a reset does not.
+        ended = error is None or isinstance(error, BrokenPipeError)
+        return ended and self._acknowledged.nothing_new()
 
 
 class Response:
@@ -248,6 +262,11 @@ class Response:
             self._leave(reusable=False)
 
     # the connection's side
+
+    @property
+    def just_asked(self) -> bool:
+        """Whether nothing has come yet, within the time that a closed connection shows itself."""
+        return not self._size and self._time() - self._heard <= _SOON_S
 
     def feed(self, data: bytes) -> None:
         """Bytes have arrived."""

@@ -16,13 +16,23 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """An origin, and the head of a POST to it up to the lines that each request adds."""
+    """An origin, and the head of a POST to it up to the lines that each request adds.
+
+    `repeatable` says that a request which is answered twice costs nobody anything but time.
+    """
 
     origin: Origin
     head: bytes
+    repeatable: bool = False
 
 
-def endpoint(base_url: str, path: str, headers: tuple[tuple[str, str], ...] = ()) -> Endpoint:
+def endpoint(
+    base_url: str,
+    path: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    repeatable: bool = False,
+) -> Endpoint:
     """The endpoint for POSTs to `path` below `base_url`, which may end in `/v1` or not."""
     parts = urlsplit(base_url)
     tls = parts.scheme.lower() == "https"
@@ -34,7 +44,7 @@ def endpoint(base_url: str, path: str, headers: tuple[tuple[str, str], ...] = ()
     lines.append("content-type: application/json")
     lines += [f"{name}: {value}" for name, value in headers]
     head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-    return Endpoint(Origin(host, port, tls), head)
+    return Endpoint(Origin(host, port, tls), head, repeatable)
 
 
 def is_http_url(url: str) -> bool:

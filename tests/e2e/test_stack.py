@@ -105,6 +105,18 @@ def test_the_second_turn_of_an_agent_is_read_from_the_cache(
     assert (second.usage.cache_read_input_tokens or 0) >= 0.95 * first_prompt
 
 
+def test_calls_that_follow_one_another_at_once_are_all_answered(
+    agentic: Stack, anthropic_client: anthropic.Anthropic
+) -> None:
+    """llama.cpp closes the connection of each stream, and a translated call is one."""
+    client = anthropic_client.with_options(max_retries=0)
+    for _ in range(30):
+        answer = client.messages.create(
+            model="chat", max_tokens=2, messages=[{"role": "user", "content": QUESTION}]
+        )
+        assert answer.stop_reason
+
+
 def test_an_openai_stream_arrives_while_it_is_made(
     agentic: Stack, openai_client: openai.OpenAI
 ) -> None:

@@ -10,9 +10,11 @@ import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import trustme
 
+from anvil_ctl.upstream import connection
 from anvil_ctl.upstream.client import Pool, PoolLimits
 from anvil_ctl.upstream.connection import Deadlines
 from anvil_ctl.upstream.endpoint import Endpoint, endpoint
@@ -134,6 +136,56 @@ async def test_a_request_that_may_have_been_read_is_never_sent_twice(
             await asyncio.sleep(0)
         if resets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+        with pytest.raises(UpstreamError, match="reset"):
+            await asyncio.wait_for(asking, 2)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.accept(), 0.05)
+
+
+@pytest.mark.parametrize("closed", ["half", "reset"])
+async def test_an_engine_that_closed_a_kept_connection_is_asked_again(closed: str) -> None:
+    """As llama.cpp does after a stream: it ends its side, and swallows what still comes."""
+    async with kept() as (server, pool, sock, there):
+        again = msgspec.structs.replace(there, repeatable=True)
+        asking = asyncio.create_task(pool.post(again, b"{}", LIMITS))
+        assert await asyncio.get_running_loop().sock_recv(sock, 1 << 16)
+        if closed == "half":
+            sock.shutdown(socket.SHUT_WR)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        fresh = await asyncio.wait_for(server.accept(), 2)
+        await server.answer(fresh)
+
+        assert (await asking).status == 200
+        fresh.close()
+
+
+async def test_an_engine_that_dies_over_a_request_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "_SOON_S", 0.05)
+    async with kept() as (server, pool, sock, there):
+        again = msgspec.structs.replace(there, repeatable=True)
+        asking = asyncio.create_task(pool.post(again, b"{}", LIMITS))
+        await asyncio.sleep(0.1)
+        sock.close()
+
+        with pytest.raises(UpstreamError, match="reset"):
+            await asyncio.wait_for(asking, 2)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.accept(), 0.05)
+
+
+async def test_an_engine_that_breaks_off_its_answer_is_not_asked_again() -> None:
+    async with kept() as (server, pool, sock, there):
+        again = msgspec.structs.replace(there, repeatable=True)
+        asking = asyncio.create_task(pool.post(again, b"{}", LIMITS))
+        loop = asyncio.get_running_loop()
+        assert await loop.sock_recv(sock, 1 << 16)
+        await loop.sock_sendall(sock, b"HTTP/1.1 2")
         sock.close()
 
         with pytest.raises(UpstreamError, match="reset"):
