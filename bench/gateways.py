@@ -98,7 +98,7 @@ class Bench:
 
     def candidates(self) -> list[Candidate]:
         """Straight to the engine, through nginx, and through the router in both ways."""
-        nginx, router = _free_port(), _free_port()
+        nginx, router, bare = _free_port(), _free_port(), _free_port()
         conf = self._folder / "nginx.conf"
         conf.write_text(NGINX.format(dir=self._folder, engine=self._engine, port=nginx))
         master = self._start([_nginx(), "-c", str(conf), "-p", str(self._folder)], GATEWAY_CORE)
@@ -107,13 +107,17 @@ class Bench:
         file.write_text(ROUTER + "".join(tiers))
         command = [sys.executable, "-m", "anvil_ctl.router", "--config", str(file)]
         pid = self._start([*command, "--port", str(router)], GATEWAY_CORE)
-        for port in (nginx, router):
+        floor = self._start(
+            [sys.executable, "-m", "bench.bare", str(bare), str(self._engine)], GATEWAY_CORE
+        )
+        for port in (nginx, router, bare):
             _await_port(port)
         worker = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         credential = f"authorization: Bearer {TOKEN}\r\n"
         return [
             Candidate("direct", self._engine),
             Candidate("nginx", nginx, pids=[master, *map(int, worker)]),
+            Candidate("bare", bare, pids=[floor]),
             Candidate("anvil", router, "chat", credential, [pid]),
             Candidate("translated", router, "translated", credential, [pid]),
         ]

@@ -7,9 +7,9 @@ from anvil_ctl.multiplexer.model import Model, RefusedError, unavailable
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Deadlines, Response
 from anvil_ctl.upstream.endpoint import endpoint
 from anvil_ctl.upstream.failure import UpstreamError
+from anvil_ctl.upstream.response import Deadlines, Response
 
 # A long prompt on a slow engine is silent for minutes before its first byte.
 _PATIENCE = Deadlines(connect_s=5.0, first_byte_s=900.0, idle_s=900.0)

@@ -28,8 +28,8 @@ from anvil_ctl.router.verify.chain import FULL, MINIMAL
 from anvil_ctl.router.window import Examiner, Window
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Response
 from anvil_ctl.upstream.failure import UpstreamError, classify, failed
+from anvil_ctl.upstream.response import Response
 
 _MAX_ANSWER = 32 << 20
 _MAX_ERROR = 64 << 10

@@ -21,9 +21,9 @@ from anvil_ctl.router.slots import Slots
 from anvil_ctl.router.standing import Experience
 from anvil_ctl.serving.auth import token_from_env
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Deadlines
 from anvil_ctl.upstream.endpoint import Endpoint, endpoint
 from anvil_ctl.upstream.lease import Lease
+from anvil_ctl.upstream.response import Deadlines
 
 log = logging.getLogger(__name__)
 

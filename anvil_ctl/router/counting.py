@@ -12,9 +12,9 @@ from anvil_ctl.router.config import Counting
 from anvil_ctl.router.dialects import counted
 from anvil_ctl.router.dialects.call import BadRequestError, Call
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Deadlines
 from anvil_ctl.upstream.endpoint import Endpoint
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.response import Deadlines
 
 # Callers count before every request; an engine that is busy or away must not make them wait.
 _LIMITS = Deadlines(1.0, 3.0, 3.0)

@@ -21,7 +21,7 @@ from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.relay import Relay
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Response
+from anvil_ctl.upstream.response import Response
 
 _MAX_ANSWER = 32 << 20
 

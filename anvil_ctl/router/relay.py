@@ -9,8 +9,8 @@ from anvil_ctl.router.dialects.anthropic_writer import PING
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.recode import Recoder
 from anvil_ctl.serving.exchange import Exchange
-from anvil_ctl.upstream.connection import Response
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.response import Response
 
 STREAM = (
     ("content-type", "text/event-stream"),

@@ -15,8 +15,8 @@ from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.recode import Collect, Recoder
 from anvil_ctl.router.verify.chain import Check, Outcome, verify
 from anvil_ctl.router.verify.view import Asked, View, view
-from anvil_ctl.upstream.connection import Response
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.response import Response
 
 # Below this many characters the checks take less time than a thread would.
 _AT_ONCE = 16 << 10

@@ -8,9 +8,10 @@ from collections import deque
 
 import msgspec
 
-from anvil_ctl.upstream.connection import Connection, Deadlines, Response
+from anvil_ctl.upstream.connection import Connection
 from anvil_ctl.upstream.endpoint import Endpoint, Origin
 from anvil_ctl.upstream.failure import UpstreamError, failed
+from anvil_ctl.upstream.response import Deadlines, Response
 from anvil_ctl.upstream.watch import Watch
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.connection import Deadlines, Response
 from anvil_ctl.upstream.endpoint import Endpoint
 from anvil_ctl.upstream.failure import Failure, UpstreamError, failed, retry_after
+from anvil_ctl.upstream.response import Deadlines, Response
 
 _MAX_LINE = 64 << 10
 

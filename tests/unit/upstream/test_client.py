@@ -14,11 +14,11 @@ import msgspec
 import pytest
 import trustme
 
-from anvil_ctl.upstream import connection
+from anvil_ctl.upstream import response
 from anvil_ctl.upstream.client import Pool, PoolLimits
-from anvil_ctl.upstream.connection import Deadlines
 from anvil_ctl.upstream.endpoint import Endpoint, endpoint
 from anvil_ctl.upstream.failure import UpstreamError
+from anvil_ctl.upstream.response import Deadlines
 from tests.unit import sockets
 from tests.unit.router.doubles import Answer, Double, Seen, answers, double
 
@@ -166,7 +166,7 @@ async def test_an_engine_that_closed_a_kept_connection_is_asked_again(closed: st
 async def test_an_engine_that_dies_over_a_request_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "_SOON_S", 0.05)
+    monkeypatch.setattr(response, "_SOON_S", 0.05)
     async with kept() as (server, pool, sock, there):
         again = msgspec.structs.replace(there, repeatable=True)
         asking = asyncio.create_task(pool.post(again, b"{}", LIMITS))
