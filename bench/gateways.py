@@ -7,58 +7,20 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anvil_ctl.cli import console
+from anvil_ctl.docker import Docker
+from anvil_ctl.history import History
+from anvil_ctl.images import build, catalog
+from anvil_ctl.paths import bundle
+from bench.configs import NGINX, ROUTER, TIER, TOKEN
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-TOKEN = "bench-token"  # noqa: S105 - for the length of one run, on loopback
 GATEWAY_CORE, LOAD_CORE = 0, 1
-
-NGINX = """
-worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log {dir}/nginx.log error;
-worker_rlimit_nofile 16384;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off; keepalive_requests 10000000; tcp_nodelay on;
-  client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
-  client_body_buffer_size 2m; client_max_body_size 64m;
-  upstream engine {{ server 127.0.0.1:{engine}; keepalive 2048; keepalive_requests 10000000; }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
-      proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_buffering off; proxy_read_timeout 300s;
-    }}
-  }}
-}}
-"""
-ROUTER = """
-[server]
-auth_env = "BENCH_TOKEN"
-max_concurrency = 4096
-[router]
-mapping_version = "bench"
-[router.policy]
-verify = "off"
-[router.presets]
-chat = ["bench-openai"]
-translated = ["bench-anthropic"]
-"""
-TIER = """
-[[router.tiers]]
-id = "bench-{dialect}"
-base_url = "http://127.0.0.1:{engine}"
-dialect = "{dialect}"
-context_limit = 1000000
-privacy = "local"
-tool_support = true
-auth_env = "BENCH_ENGINE_TOKEN"
-model = "bench-model"
-"""
 
 
 class MissingError(Exception):
@@ -88,6 +50,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[subprocess.Popen[bytes]] = []
+        self._containers: list[str] = []
+        self._image = _router_image()
         for name in ("engine", "load"):
             source, program = HERE / f"{name}.c", folder / name
             subprocess.run([_tool("cc", "gcc"), "-O2", "-o", program, source], check=True)
@@ -105,11 +69,8 @@ class Bench:
         file = self._folder / "router.toml"
         tiers = [TIER.format(dialect=name, engine=self._engine) for name in ("openai", "anthropic")]
         file.write_text(ROUTER + "".join(tiers))
-        command = [sys.executable, "-m", "anvil_ctl.router", "--config", str(file)]
-        pid = self._start([*command, "--port", str(router)], GATEWAY_CORE)
-        floor = self._start(
-            [sys.executable, "-m", "bench.bare", str(bare), str(self._engine)], GATEWAY_CORE
-        )
+        pid = self._contain(["anvil_ctl.router", "--config=/bench/router.toml", f"--port={router}"])
+        floor = self._contain(["bench.bare", str(bare), str(self._engine)])
         for port in (nginx, router, bare):
             _await_port(port)
         worker = Path(f"/proc/{master}/task/{master}/children").read_text().split()
@@ -117,9 +78,9 @@ class Bench:
         return [
             Candidate("direct", self._engine),
             Candidate("nginx", nginx, pids=[master, *map(int, worker)]),
-            Candidate("bare", bare, pids=[floor]),
-            Candidate("anvil", router, "chat", credential, [pid]),
-            Candidate("translated", router, "translated", credential, [pid]),
+            Candidate("bare", bare, pids=floor),
+            Candidate("anvil", router, "chat", credential, pid),
+            Candidate("translated", router, "translated", credential, pid),
         ]
 
     def stop(self) -> None:
@@ -131,6 +92,30 @@ class Bench:
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
+        for container in self._containers:
+            self._docker("rm", "--force", container)
+
+    def _contain(self, module: list[str]) -> list[int]:
+        """Run a module in the router's image, as Compose runs it but on the host's network: the
+        interpreter and the libraries are those that users get."""
+        hardened = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+        mounts = [f"--volume={self._folder}:/bench", f"--volume={HERE}:/opt/anvil/bench:ro"]
+        place = ["--network=host", f"--cpuset-cpus={GATEWAY_CORE}", "--user=0"]
+        command = ["sh", "-c", 'exec python3 -m "$@" 2>>/bench/started.log', "sh", *module]
+        container = self._docker(
+            "run", "--detach", f"--env=BENCH_TOKEN={TOKEN}", "--tmpfs=/tmp",
+            *hardened, *mounts, *place, self._image, *command,
+        )  # fmt: skip
+        self._containers.append(container)
+        return [int(self._docker("inspect", "--format={{.State.Pid}}", container))]
+
+    def _docker(self, *words: str) -> str:
+        done = subprocess.run(
+            [_tool("docker", "docker.io"), *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise MissingError(f"docker {words[0]}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def _start(self, command: list[str], core: int) -> int:
         env = {**os.environ, "BENCH_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
@@ -141,6 +126,13 @@ class Bench:
             )  # fmt: skip
         self._started.append(process)
         return process.pid
+
+
+def _router_image() -> str:
+    """The image of the sources as they are now, built if need be."""
+    control = catalog(bundle(), ROOT / "anvil_ctl")["control"]
+    with console.progress() as report:
+        return build(Docker(), control, report, History(ROOT / "build" / "bench-history.json"))
 
 
 def pinned(core: int) -> list[str]:
