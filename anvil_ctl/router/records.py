@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,20 +26,30 @@ class Record(msgspec.Struct, frozen=True):
     fields: dict[str, object]
 
 
+class Ended(NamedTuple):
+    """A routed request that is over: at what Unix time, and after how many seconds."""
+
+    request: Request
+    exchange: Exchange
+    at: float
+    seconds: float
+
+
 class Records:
     """The last of them, the newest last. A new one pushes the oldest out."""
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._kept: deque[Record] = deque(maxlen=most)
 
-    def add(self, request: Request, exchange: Exchange, seconds: float) -> Record:
+    def add(self, ended: Ended) -> Record:
         """Keep what a finished request leaves behind."""
+        exchange = ended.exchange
         record = Record(
             exchange.request_id,
-            time.time(),
-            request.path,
+            ended.at,
+            ended.request.path,
             exchange.status,
-            round(seconds * 1000, 1),
+            round(ended.seconds * 1000, 1),
             exchange.sent,
             exchange.fields,
         )
