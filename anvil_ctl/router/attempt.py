@@ -31,6 +31,7 @@ from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.failure import UpstreamError, classify, failed
 from anvil_ctl.upstream.response import Response
 
+_JSON = msgspec.json.Encoder()
 _MAX_ANSWER = 32 << 20
 _MAX_ERROR = 64 << 10
 # Of a caller's betas, those that change a message; the others open services of the caller's own.
@@ -140,7 +141,7 @@ class Attempt:
     def _echoed(self) -> bytes | None:
         """The name that the caller asked for, as JSON, where it gets to see that one."""
         named = self._config.echo_model and self._call.model
-        return msgspec.json.encode(self._call.model) if named else None
+        return _JSON.encode(self._call.model) if named else None
 
     async def _checked(self, response: Response, recoder: Recoder) -> None:
         """A stream that is sent only when it is whole and has been looked at."""
@@ -149,7 +150,8 @@ class Attempt:
         out = await window.fill(response)
         await self._examine(window.answer)
         self._count(window.answer.usage)
-        self._exchange.start(200, (*STREAM, *self._commit()))
+        self._commit()
+        self._exchange.start(200, STREAM)
         self._exchange.write(out)
         self._exchange.end()
 
@@ -167,6 +169,11 @@ class Attempt:
 
     async def _whole(self, body: bytes, *, same: bool) -> None:
         """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
+        if same and self._handling is Handling.RAW and not self._call.stream:
+            # Nobody looks at it: its counts are all that is read.
+            usage = recode.reader(self._call.dialect).counts(body)
+            self._reply(passthrough.renamed(body, self._echoed()), usage)
+            return
         deltas = recode.reader(self._bound.tier.dialect, answer=self._answer_tool()).whole(body)
         answer = Answer()
         answer.extend(deltas)
@@ -180,7 +187,8 @@ class Attempt:
 
     def _replay(self, deltas: list[Delta]) -> None:
         writer = recode.writer(self._call, self._stamp())
-        self._exchange.start(200, (*STREAM, *self._commit()))
+        self._commit()
+        self._exchange.start(200, STREAM)
         self._exchange.write(recode.replay(deltas, writer))
         self._exchange.end()
 
@@ -209,13 +217,14 @@ class Attempt:
         if usage.input is None:
             answer.usage = usage.updated(Usage(input=self._judged.reading.total.expected))
         body = recode.render(self._call, answer, self._stamp())
-        told = ("x-anvil-usage", "upstream" if counted else "estimated")
-        self._reply(body, usage, told)
+        if self._config.decision_headers:
+            self._exchange.add("x-anvil-usage", "upstream" if counted else "estimated")
+        self._reply(body, usage)
 
-    def _reply(self, body: bytes, usage: Usage, *headers: tuple[str, str]) -> None:
+    def _reply(self, body: bytes, usage: Usage) -> None:
         self._count(usage)
-        told = headers if self._config.decision_headers else ()
-        self._exchange.reply(200, body, headers=(*self._commit(), *told))
+        self._commit()
+        self._exchange.reply(200, body)
 
     def _request_headers(self) -> bytes:
         lines = f"x-request-id: {self._exchange.request_id}\r\n"
@@ -226,9 +235,9 @@ class Attempt:
                 lines += f"anthropic-beta: {','.join(known)}\r\n"
         return lines.encode("ascii")
 
-    def _commit(self) -> tuple[tuple[str, str], ...]:
+    def _commit(self) -> None:
         """This tier serves: note it, and tell the client."""
-        return decided(
+        decided(
             self._exchange,
             self._config,
             self._judged,

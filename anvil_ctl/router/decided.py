@@ -9,13 +9,11 @@ from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.judgement.judge import Judged, substitution
 from anvil_ctl.router.judgement.plan import Handling
 from anvil_ctl.router.judgement.policy import Candidate
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, header_lines
 
 # A tier without a model shows the caller's word for it, which may be of any length.
 _LONGEST = 256
 _64_BITS = (1 << 64) - 1
-
-Headers = tuple[tuple[str, str], ...]
 
 
 def note(
@@ -26,7 +24,7 @@ def note(
     exchange.fields.update(
         dialect=dialect,
         stream=stream,
-        source=judged.intent.source.value,
+        source=judged.intent.source,
         preset=judged.intent.preset,
         work_class=decision.work,
         candidates=[each.tier.id for each in decision.candidates],
@@ -34,7 +32,7 @@ def note(
     if session is not None:
         exchange.fields["session"] = f"{session & _64_BITS:016x}"
     if decision.drops:
-        exchange.fields["dropped"] = {tier: drop.value for tier, drop in decision.drops.items()}
+        exchange.fields["dropped"] = dict(decision.drops)
     if decision.deferred:
         exchange.fields["deferred"] = list(decision.deferred)
     if decision.ambiguous:
@@ -52,8 +50,8 @@ def decided(
     *,
     model: str,
     tried: tuple[str, ...],
-) -> Headers:
-    """Note who serves `model`; returns the headers for the client, if it gets to see them.
+) -> None:
+    """Note who serves `model`, and tell the client in headers if it gets to see them.
 
     The decision's id is the request's, so that header, log line and record are found by one word.
     """
@@ -63,8 +61,8 @@ def decided(
     exchange.fields.update(
         tier=tier.id,
         privacy="local" if tier.local else "cloud",
-        verdict=candidate.verdict.value,
-        handling=handling.value,
+        verdict=candidate.verdict,
+        handling=handling,
         fell_back=len(tried) > 1,
         tried=">".join(tried),
         first_byte_ms=round(first * 1000, 1),
@@ -72,9 +70,9 @@ def decided(
     if stands_in is not None:
         exchange.fields["substitution"] = stands_in
     if not config.decision_headers:
-        return ()
-    exchange.add("x-anvil-decision-id", exchange.request_id)
-    return _headers(
+        return
+    exchange.add_lines(b"x-anvil-decision-id: %b\r\n" % exchange.request_id.encode())
+    lines = _lines(
         tier.id,
         model[:_LONGEST],
         config.mode,
@@ -86,6 +84,7 @@ def decided(
         tried,
         config.mapping_version,
     )
+    exchange.add_lines(lines)
 
 
 def cost_usd(tier: Tier, tokens_in: int | None, tokens_out: int | None) -> float:
@@ -97,7 +96,7 @@ def cost_usd(tier: Tier, tokens_in: int | None, tokens_out: int | None) -> float
 
 
 @functools.lru_cache(maxsize=256)
-def _headers(  # noqa: PLR0917 - by position, because names would double a hit's cost
+def _lines(  # noqa: PLR0917 - by position, because names would double a hit's cost
     tier: str,
     model: str,
     mode: str,
@@ -108,7 +107,7 @@ def _headers(  # noqa: PLR0917 - by position, because names would double a hit's
     substitution: str,
     tried: tuple[str, ...],
     version: str,
-) -> Headers:
+) -> bytes:
     """The headers that say what was decided: the same few again and again."""
     headers = (
         ("x-anvil-tier", tier),
@@ -123,7 +122,7 @@ def _headers(  # noqa: PLR0917 - by position, because names would double a hit's
         ("x-anvil-tiers-tried", ",".join(tried)),
         ("x-anvil-mapping-version", version),
     )
-    return tuple((name, _ascii(value)) for name, value in headers if value)
+    return header_lines(tuple((name, _ascii(value)) for name, value in headers if value))
 
 
 def _ascii(value: str) -> str:

@@ -39,11 +39,17 @@ class _Now(Collector):
             "anvil_tokens", "Tokens that engines counted.", ("tier", "direction"), tally.tokens
         )
         yield _histogram(
-            "anvil_first_byte_seconds", "From request to first content.", tally.first_byte
+            "anvil_first_byte_seconds",
+            "From request to first content.",
+            tally.durations("first_byte"),
         )
-        yield _histogram("anvil_request_seconds", "From request to its end.", tally.whole)
         yield _histogram(
-            "anvil_verify_seconds", "Looking at answers before they are sent.", tally.verify
+            "anvil_request_seconds", "From request to its end.", tally.durations("whole")
+        )
+        yield _histogram(
+            "anvil_verify_seconds",
+            "Looking at answers before they are sent.",
+            tally.durations("verify"),
         )
         costs = CounterMetricFamily("anvil_cost_usd", "What answers cost.", labels=("tier",))
         for tier, cost in tally.cost_usd.items():

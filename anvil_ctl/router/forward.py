@@ -9,7 +9,7 @@ import msgspec
 from anvil_ctl.router.attempt import refused
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.decided import Headers, decided
+from anvil_ctl.router.decided import decided
 from anvil_ctl.router.dialects import forwarded, passthrough
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import Usage
@@ -79,10 +79,11 @@ class Forward:
         body = await response.read(_MAX_ANSWER)
         self._count(forwarded.usage(body))
         named = self._echoed if b'"model"' in body else None
-        self._exchange.reply(200, passthrough.renamed(body, named), headers=self._commit())
+        self._commit()
+        self._exchange.reply(200, passthrough.renamed(body, named))
 
-    def _commit(self) -> Headers:
-        return decided(
+    def _commit(self) -> None:
+        decided(
             self._exchange,
             self._config,
             self._judged,

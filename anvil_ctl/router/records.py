@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,13 +25,8 @@ class Record(msgspec.Struct, frozen=True):
     fields: dict[str, object]
 
 
-class Ended(NamedTuple):
-    """A routed request that is over: at what Unix time, and after how many seconds."""
-
-    request: Request
-    exchange: Exchange
-    at: float
-    seconds: float
+# A routed request that is over: at what Unix time, and after how many seconds.
+Ended = tuple[Request, Exchange, float, float]
 
 
 class Records:
@@ -43,13 +37,13 @@ class Records:
 
     def add(self, ended: Ended) -> Record:
         """Keep what a finished request leaves behind."""
-        exchange = ended.exchange
+        request, exchange, at, seconds = ended
         record = Record(
             exchange.request_id,
-            ended.at,
-            ended.request.path,
+            at,
+            request.path,
             exchange.status,
-            round(ended.seconds * 1000, 1),
+            round(seconds * 1000, 1),
             exchange.sent,
             exchange.fields,
         )

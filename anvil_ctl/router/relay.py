@@ -25,7 +25,7 @@ _MAX_UNCOMMITTED = 1 << 20
 class Relay:
     """One stream on its way. Nothing is sent before the recoder is ready.
 
-    `commit` is called at that moment and gives the answer's headers.
+    `commit` is called at that moment.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class Relay:
         exchange: Exchange,
         recoder: Recoder,
         dialect: Dialect,
-        commit: Callable[[], tuple[tuple[str, str], ...]],
+        commit: Callable[[], None],
         response: Response,
     ) -> None:
         self._exchange = exchange
@@ -105,7 +105,8 @@ class Relay:
     def _start(self) -> None:
         if self._exchange.started:
             return
-        self._exchange.start(200, STREAM + self._commit())
+        self._commit()
+        self._exchange.start(200, STREAM)
         self._exchange.flow = self._response
         if not self._exchange.writable:
             self._response.pause_reading()

@@ -18,7 +18,7 @@ from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
 
 # So many requests are kept and counted in one go, and none later than after so many seconds.
-_TOGETHER = 64
+_TOGETHER = 16
 _SETTLE_S = 0.1
 
 
@@ -74,7 +74,7 @@ class State:
         """
         if "source" in exchange.fields:
             seconds = time.monotonic() - exchange.started_at
-            self._ended.append(Ended(request, exchange, time.time(), seconds))
+            self._ended.append((request, exchange, time.time(), seconds))
             if len(self._ended) >= _TOGETHER:
                 self._settle()
             elif self._timer is None:
@@ -90,7 +90,8 @@ class State:
             record = self._records.add(each)
             if self.decision_log is not None:
                 self.decision_log.add(told(record))
-            self._tally.add(each.exchange.fields, each.exchange.status, each.seconds)
+            _request, exchange, _at, seconds = each
+            self._tally.add(exchange.fields, exchange.status, seconds)
 
     async def close(self) -> None:
         """Write what is still to be written."""

@@ -1,7 +1,8 @@
 """Counts and durations of requests, in the labels that the configuration has words for.
 
-A request costs a few additions here; what Prometheus reads is put together when it asks. Every
-label's value comes from the configuration or from a short list, so that no caller can add one.
+A request costs one look-up and a few additions here; what Prometheus reads is put together when it
+asks. Every label's value comes from the configuration or from a short list, so that no caller can
+add one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import cast
 
 BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
-_TOKENS = (("input", "input_tokens"), ("output", "output_tokens"))
-
 # dialect, source, intent, class of work, outcome
 RequestLabels = tuple[str, str, str, str, str]
+# The same, and before the outcome the tier; None where there is none.
+_Key = tuple[str | None, str | None, str | None, str | None, str | None, str]
 
 
 class Histogram:
@@ -32,6 +34,11 @@ class Histogram:
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.total += seconds
 
+    def merge(self, other: Histogram) -> None:
+        """Take in all of another."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
     def buckets(self) -> list[tuple[str, float]]:
         """(bound, how many up to it), as Prometheus has them."""
         running = 0
@@ -42,56 +49,108 @@ class Histogram:
         return told
 
 
+class _Series:
+    """The requests that have all labels in common."""
+
+    __slots__ = ("cost_usd", "first_byte", "input", "output", "requests", "verify", "whole")
+
+    def __init__(self) -> None:
+        self.requests = self.input = self.output = 0
+        self.cost_usd = 0.0
+        self.first_byte, self.whole, self.verify = Histogram(), Histogram(), Histogram()
+
+
 class Tally:
     """One process's counts since it started."""
 
     def __init__(self) -> None:
-        self.requests: defaultdict[RequestLabels, int] = defaultdict(int)
-        # tier, outcome
-        self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
-        # tier, direction
-        self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
-        # tier
-        self.first_byte: defaultdict[str, Histogram] = defaultdict(Histogram)
-        self.whole: defaultdict[str, Histogram] = defaultdict(Histogram)
-        self.verify: defaultdict[str, Histogram] = defaultdict(Histogram)
-        self.cost_usd: defaultdict[str, float] = defaultdict(float)
+        self._series: dict[_Key, _Series] = {}
+        # tier, reason
+        self._failed: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.turned_away = 0
 
     def add(self, fields: Mapping[str, object], status: int, seconds: float) -> None:
         """Count a finished request, by what was noted of it."""
-        told = fields.get
-        tier, outcome = told("tier"), _outcome(fields, status)
-        dialect, source, intent = told("dialect"), told("source"), told("preset")
-        work = told("work_class")
-        labels = (
-            str(dialect or ""),
-            str(source or ""),
-            str(intent or ""),
-            str(work or ""),
-            outcome,
-        )
-        self.requests[labels] += 1
-        failed = told("failed")
-        if isinstance(failed, list):
-            for name, reason in failed:
-                self.attempts[name, _bounded(reason)] += 1
-        if not isinstance(tier, str):
+        told = cast("Mapping[str, str]", fields).get
+        key = (
+            told("dialect"), told("source"), told("preset"), told("work_class"), told("tier"),
+            _outcome(fields, status),
+        )  # fmt: skip
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series()
+        series.requests += 1
+        series.whole.add(seconds)
+        for name in ("first_byte_ms", "verify_ms", "failed", "cost_usd"):
+            if name in fields:
+                self._note(series, name, fields[name])
+        tokens = fields.get("input_tokens")
+        if isinstance(tokens, int):
+            series.input += tokens
+        tokens = fields.get("output_tokens")
+        if isinstance(tokens, int):
+            series.output += tokens
+
+    def _note(self, series: _Series, name: str, value: object) -> None:
+        """What only some requests have."""
+        if isinstance(value, list):
+            for tier, reason in value:
+                self._failed[tier, _bounded(reason)] += 1
+        elif not isinstance(value, float):
             return
-        self.attempts[tier, outcome] += 1
-        first = told("first_byte_ms")
-        if isinstance(first, float):
-            self.first_byte[tier].add(first / 1000)
-        self.whole[tier].add(seconds)
-        checked, cost = told("verify_ms"), told("cost_usd")
-        if isinstance(checked, float):
-            self.verify[tier].add(checked / 1000)
-        if isinstance(cost, float):
-            self.cost_usd[tier] += cost
-        for direction, field in _TOKENS:
-            tokens = told(field)
-            if isinstance(tokens, int):
-                self.tokens[tier, direction] += tokens
+        elif name == "first_byte_ms":
+            series.first_byte.add(value / 1000)
+        elif name == "verify_ms":
+            series.verify.add(value / 1000)
+        else:
+            series.cost_usd += value
+
+    # what Prometheus reads
+
+    @property
+    def requests(self) -> Mapping[RequestLabels, int]:
+        """How many requests, by how they were understood and ended."""
+        found: defaultdict[RequestLabels, int] = defaultdict(int)
+        for (dialect, source, intent, work, _tier, outcome), series in self._series.items():
+            labels = (dialect or "", source or "", intent or "", work or "", outcome)
+            found[labels] += series.requests
+        return found
+
+    @property
+    def attempts(self) -> Mapping[tuple[str, str], int]:
+        """How many attempts, by tier and outcome."""
+        found = defaultdict(int, self._failed)
+        for (*_labels, tier, outcome), series in self._series.items():
+            if tier is not None:
+                found[tier, outcome] += series.requests
+        return found
+
+    @property
+    def tokens(self) -> Mapping[tuple[str, str], int]:
+        """How many tokens, by tier and direction."""
+        found: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for tier, series in self._of_tiers():
+            found[tier, "input"] += series.input
+            found[tier, "output"] += series.output
+        return {labels: count for labels, count in found.items() if count}
+
+    @property
+    def cost_usd(self) -> Mapping[str, float]:
+        """What answers cost, by tier; without those that are free."""
+        found: defaultdict[str, float] = defaultdict(float)
+        for tier, series in self._of_tiers():
+            found[tier] += series.cost_usd
+        return {tier: cost for tier, cost in found.items() if cost}
+
+    def durations(self, kind: str) -> Mapping[str, Histogram]:
+        """`first_byte`, `whole` or `verify`, by tier; without those that have none."""
+        found: defaultdict[str, Histogram] = defaultdict(Histogram)
+        for tier, series in self._of_tiers():
+            found[tier].merge(getattr(series, kind))
+        return {tier: each for tier, each in found.items() if any(each.counts)}
+
+    def _of_tiers(self) -> list[tuple[str, _Series]]:
+        return [(key[4], each) for key, each in self._series.items() if key[4] is not None]
 
 
 def _outcome(fields: Mapping[str, object], status: int) -> str:

@@ -8,7 +8,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,13 +32,8 @@ def log_access(request: Request, exchange: Exchange) -> None:
     log.info("request", extra={"fields": _fields(request, exchange, took)})
 
 
-class _Ended(NamedTuple):
-    """A request that is over: at what Unix time, and after how many seconds."""
-
-    at: float
-    took: float
-    request: Request
-    exchange: Exchange
+# A request that is over: at what Unix time, and after how many seconds.
+_Ended = tuple[float, float, Request, Exchange]
 
 
 class AccessLines:
@@ -64,7 +58,7 @@ class AccessLines:
         if request.path in QUIET:
             return
         took = time.monotonic() - exchange.started_at
-        self._ended.append(_Ended(time.time(), took, request, exchange))
+        self._ended.append((time.time(), took, request, exchange))
         if len(self._ended) >= _FLUSH_LINES:
             self.flush()
         elif self._timer is None:
@@ -82,14 +76,14 @@ class AccessLines:
                 self._write(lines)
 
     def _line(self, ended: _Ended) -> dict[str, object]:
-        line: dict[str, object] = {
-            "time": self._told(ended.at),
+        at, took, request, exchange = ended
+        return {
+            "time": self._told(at),
             "level": "info",
             "logger": log.name,
             "message": "request",
+            **_fields(request, exchange, took),
         }
-        line.update(_fields(ended.request, ended.exchange, ended.took))
-        return line
 
     def _told(self, at: float) -> str:
         second = int(at)

@@ -96,6 +96,10 @@ class Exchange:
         """A header of this one answer; those that many share are given to `reply` or `start`."""
         self._added += f"{name}: {_one_line(value)}\r\n".encode("latin-1", "replace")
 
+    def add_lines(self, lines: bytes) -> None:
+        """Headers of this one answer, as `header_lines` puts them."""
+        self._added += lines
+
     def last(self) -> None:
         """Close the connection after this answer. Call before the answer begins."""
         self._close = True
@@ -157,7 +161,7 @@ class Exchange:
         elif self._http10:
             connection = b"connection: keep-alive\r\n"
         request_id = self.request_id.encode("latin-1", "replace")
-        shared = _lines(tuple(headers))
+        shared = header_lines(tuple(headers)) if headers else b""
         return b"%b%b\r\n%b%b%b" % (line, request_id, connection, shared, self._added)
 
     def _put(self, data: bytes) -> None:
@@ -170,7 +174,7 @@ class Exchange:
 
 
 @functools.lru_cache(maxsize=256)
-def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     """Headers as they are sent. A server sends the same few sets again and again."""
     lines = "".join(f"{name}: {_one_line(value)}\r\n" for name, value in headers)
     return lines.encode("latin-1", "replace")

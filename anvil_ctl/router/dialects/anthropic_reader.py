@@ -71,6 +71,10 @@ class _Whole(msgspec.Struct):
     usage: _Usage | None = None
 
 
+_EVENTS = msgspec.json.Decoder(_Event)
+_WHOLES = msgspec.json.Decoder(_Whole)
+
+
 class AnthropicReader:
     """Turns the events of one stream into deltas."""
 
@@ -102,7 +106,7 @@ class AnthropicReader:
         return out
 
     def _read(self, event: ServerEvent) -> list[Delta]:
-        parsed = decode(event.data, _Event)
+        parsed = decode(event.data, _EVENTS)
         if parsed is None:
             return [Broken()] if event.name == "error" else []
         kind = parsed.type or event.name
@@ -120,7 +124,7 @@ class AnthropicReader:
 
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says. Raises UpstreamError if it is malformed."""
-        answer = decode(body, _Whole)
+        answer = decode(body, _WHOLES)
         if answer is None:
             raise failed("malformed_body")
         deltas: list[Delta] = [Named(answer.model)] if answer.model else []
@@ -131,6 +135,13 @@ class AnthropicReader:
             deltas.append(_usage(answer.usage))
         deltas.append(Ended())
         return deltas if self._answer is None else self._unwrapped(deltas)
+
+    def counts(self, body: bytes) -> Usage:
+        """The counts alone. Raises UpstreamError if it is malformed."""
+        answer = decode(body, _WHOLES)
+        if answer is None:
+            raise failed("malformed_body")
+        return Usage() if answer.usage is None else _usage(answer.usage)
 
 
 def _start(message: _Message) -> list[Delta]:

@@ -29,6 +29,9 @@ class _Answer(msgspec.Struct):
     usage: _Counts | None = None
 
 
+_ANSWERS = msgspec.json.Decoder(_Answer)
+
+
 def parse(endpoint: str, body: bytes) -> Forwarded:
     """Read a request body. Raises BadRequestError naming the field."""
     try:
@@ -52,7 +55,7 @@ def body(request: Forwarded, model: str) -> bytes:
 
 def usage(answer: bytes) -> Usage:
     """What an answer says of its tokens. Raises UpstreamError if it is no JSON object."""
-    read = decode(answer, _Answer)
+    read = decode(answer, _ANSWERS)
     if read is None:
         raise failed("malformed_body")
     counts = read.usage or _Counts()

@@ -44,6 +44,9 @@ class Reader(Protocol):
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says."""
 
+    def counts(self, body: bytes) -> Usage:
+        """What an unstreamed answer says of its tokens; UpstreamError if it is no answer."""
+
 
 class Writer(Protocol):
     """Writes one dialect's stream."""

@@ -148,6 +148,8 @@ def hinted(
     intent: str | None, work: str | None, session: str | None, no_cloud: str | None
 ) -> Hints:
     """The hints of a request's headers; what isn't understood is no hint."""
+    if not (intent or work or session or no_cloud):
+        return NO_HINTS
     return Hints(intent, known(normalise(work)), session or None, no_cloud == "1")
 
 

@@ -18,6 +18,13 @@ _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _RESULT_ROLES = frozenset({"tool", "function"})
 _REMINDER = ("<system-reminder>", "</system-reminder>")
+# The fields that ask for something besides an answer.
+_WISHES = frozenset(
+    {"tools", "functions", "tool_choice", "response_format", "output_config", "output_format"}
+    | {"thinking", "modality", "voice"}
+)
+# A message of these alone holds its text in `content` and nowhere else.
+_PLAIN = frozenset({"role", "content"})
 # Tool results hold blocks, and those hold no further results.
 _MAX_NESTING = 3
 
@@ -45,8 +52,12 @@ def read(raw: JSON) -> Reading:
     for message in objects(raw.get("messages")):
         messages += 1
         walk.message(message)
-    system = "\n".join([*([system] if system else []), *walk.systems])
+    if walk.systems:
+        system = "\n".join([*([system] if system else []), *walk.systems])
     size = measure(walk.text()) + extras(messages=messages, images=walk.images)
+    if raw.keys().isdisjoint(_WISHES):
+        seen = walk.images > 0
+        return Reading(size, size, system, walk.ask, walk.tools, seen, False, False, False, False)
     tools = raw.get("tools") or raw.get("functions")
     return Reading(
         conversation=size,
@@ -79,12 +90,14 @@ class _Walk:
     def message(self, message: JSON) -> None:
         role = string(message.get("role"))
         said = self.content(message.get("content"))
-        if role in _SYSTEM_ROLES:
+        if role == "user":
+            self.ask = _without_reminders(said) or self.ask
+        elif role in _SYSTEM_ROLES:
             self.systems.append(said)
         elif role in _RESULT_ROLES:
             self.tools = True
-        elif role == "user":
-            self.ask = _without_reminders(said) or self.ask
+        if message.keys() <= _PLAIN:
+            return
         self._add(string(message.get("reasoning_content")))
         for call in objects(message.get("tool_calls")):
             self._call(call.get("function"))
@@ -94,7 +107,8 @@ class _Walk:
     def content(self, content: object, depth: int = 0) -> str:
         """Take in a message's content; its own text, without that of tool results."""
         if isinstance(content, str):
-            self._add(content)
+            if content:
+                self._texts.append(content)
             return content
         if not isinstance(content, list) or depth > _MAX_NESTING:
             return ""
@@ -151,6 +165,8 @@ class _Walk:
 def _without_reminders(text: str) -> str:
     """What a person said, without the notes that a harness put between."""
     opening, closing = _REMINDER
+    if opening not in text:
+        return text.strip()
     kept: list[str] = []
     at = 0
     while (start := text.find(opening, at)) >= 0:

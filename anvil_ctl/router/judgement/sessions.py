@@ -7,6 +7,9 @@ from collections import OrderedDict
 from anvil_ctl.router.dialects.blocks import objects, text_of
 from anvil_ctl.router.dialects.call import JSON
 
+# Where callers say which conversation, or whose, a request belongs to.
+_NAMES = frozenset({"metadata", "prompt_cache_key", "user"})
+
 
 class Sessions:
     """The last tier of each conversation. Bounded; the longest unused is forgotten first."""
@@ -35,11 +38,14 @@ def session_of(raw: JSON, hint: str | None) -> int:
     Python salts the hash of a string in each process, so it can't be looked up in a table of
     likely prompts.
     """
-    metadata = raw.get("metadata")
-    said = metadata.get("user_id") if isinstance(metadata, dict) else None
-    for name in (hint, said, raw.get("prompt_cache_key"), raw.get("user")):
-        if isinstance(name, str) and name:
-            return hash(name)
+    if hint:
+        return hash(hint)
+    if not raw.keys().isdisjoint(_NAMES):
+        metadata = raw.get("metadata")
+        said = metadata.get("user_id") if isinstance(metadata, dict) else None
+        for name in (said, raw.get("prompt_cache_key"), raw.get("user")):
+            if isinstance(name, str) and name:
+                return hash(name)
     beginning = [text_of(raw.get("system"))]
     for message in objects(raw.get("messages")):
         beginning.append(text_of(message.get("content")))
