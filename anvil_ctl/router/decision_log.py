@@ -10,10 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +58,12 @@ class DecisionLog:
         self.dropped = 0
         self._failing = False
 
-    def add(self, record: Mapping[str, object]) -> None:
-        """Take in a record. It must hold nothing that a log may not hold."""
+    def add(self, record: bytes) -> None:
+        """Take in a record, one line of JSON. It must hold nothing that a log may not hold."""
         if len(self._lines) >= _MOST_WAITING:
             self.dropped += 1
             return
-        self._lines.append(msgspec.json.encode(record) + b"\n")
+        self._lines.append(record)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
 
@@ -89,7 +86,7 @@ class DecisionLog:
         if not lines:
             return
         try:
-            await asyncio.shield(asyncio.to_thread(self._file.append, b"".join(lines)))
+            await asyncio.shield(asyncio.to_thread(self._file.append, b"\n".join([*lines, b""])))
             self._failing = False
         except OSError as error:
             self.dropped += len(lines)

@@ -12,50 +12,38 @@ from anvil_ctl.serving.message import Request
 
 MAX_KEPT = 10_000
 
-
-class Record(msgspec.Struct, frozen=True):
-    """One routed request. `ts` is Unix seconds at its end; `fields` is what was logged of it."""
-
-    decision_id: str
-    ts: float
-    path: str
-    status: int
-    total_ms: float
-    bytes_out: int
-    fields: dict[str, object]
-
-
 # A routed request that is over: at what Unix time, and after how many seconds.
 Ended = tuple[Request, Exchange, float, float]
 
 
 class Records:
-    """The last of them, the newest last. A new one pushes the oldest out."""
+    """The last of them as JSON objects, the newest last. A new one pushes the oldest out.
+
+    `ts` is Unix seconds at a request's end. They are kept as the bytes that a log gets: ten
+    thousand of them as objects are 20 MB that every new one has to be put between.
+    """
 
     def __init__(self, most: int = MAX_KEPT) -> None:
-        self._kept: deque[Record] = deque(maxlen=most)
+        self._kept: deque[bytes] = deque(maxlen=most)
+        self._encoder = msgspec.json.Encoder()
 
-    def add(self, ended: Ended) -> Record:
-        """Keep what a finished request leaves behind."""
+    def add(self, ended: Ended) -> bytes:
+        """Keep what a finished request leaves behind; returns its JSON."""
         request, exchange, at, seconds = ended
-        record = Record(
-            exchange.request_id,
-            at,
-            request.path,
-            exchange.status,
-            round(seconds * 1000, 1),
-            exchange.sent,
-            exchange.fields,
+        record = self._encoder.encode(
+            {
+                **exchange.fields,
+                "decision_id": exchange.request_id,
+                "ts": at,
+                "path": request.path,
+                "status": exchange.status,
+                "total_ms": round(seconds * 1000, 1),
+                "bytes_out": exchange.sent,
+            }
         )
         self._kept.append(record)
         return record
 
-    def newest(self, most: int) -> list[dict[str, object]]:
-        """Up to `most` of them as JSON objects, the newest first."""
-        return [told(record) for record in islice(reversed(self._kept), most)]
-
-
-def told(record: Record) -> dict[str, object]:
-    """The record as one JSON object."""
-    known = msgspec.structs.asdict(record)
-    return {**known.pop("fields"), **known}
+    def newest(self, most: int) -> list[msgspec.Raw]:
+        """Up to `most` of them, the newest first."""
+        return [msgspec.Raw(record) for record in islice(reversed(self._kept), most)]

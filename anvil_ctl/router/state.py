@@ -10,7 +10,7 @@ from anvil_ctl.router.bound import Live
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
-from anvil_ctl.router.records import Ended, Records, told
+from anvil_ctl.router.records import Ended, Records
 from anvil_ctl.router.tally import Tally
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
@@ -89,7 +89,7 @@ class State:
         for each in ended:
             record = self._records.add(each)
             if self.decision_log is not None:
-                self.decision_log.add(told(record))
+                self.decision_log.add(record)
             _request, exchange, _at, seconds = each
             self._tally.add(exchange.fields, exchange.status, seconds)
 

@@ -17,7 +17,7 @@ async def test_what_was_added_is_there_after_closing(tmp_path: Path) -> None:
     path = tmp_path / "state" / "decisions.jsonl"
     log = DecisionLog(LogFile(path, max_bytes=1000, keep=2))
     for number in range(3):
-        log.add({"n": number})
+        log.add(b'{"n": %d}' % number)
     await log.close()
 
     assert lines(path) == [0, 1, 2]
@@ -49,7 +49,7 @@ def test_no_old_file_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
 async def test_a_disk_that_takes_nothing_loses_records_and_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").mkdir()
     log = DecisionLog(LogFile(tmp_path / "d.jsonl", max_bytes=1_000_000, keep=2))
-    log.add({"n": 1})
+    log.add(b'{"n": 1}')
     await log.close()
 
     assert log.dropped == 1
@@ -58,7 +58,7 @@ async def test_a_disk_that_takes_nothing_loses_records_and_stops_nobody(tmp_path
 async def test_more_than_the_disk_takes_is_dropped_and_counted(tmp_path: Path) -> None:
     log = DecisionLog(LogFile(tmp_path / "d.jsonl", max_bytes=10_000_000, keep=2))
     for number in range(10_005):
-        log.add({"n": number})
+        log.add(b'{"n": %d}' % number)
     await log.close()
 
     assert log.dropped == 5
