@@ -171,9 +171,9 @@ class Live:
         self.probe.look()
         return self.experience.now(self._unbound, session)
 
-    def bound(self, candidates: Iterable[Candidate]) -> list[BoundTier]:
+    def bound(self, candidates: Iterable[Candidate]) -> list[tuple[BoundTier, Candidate]]:
         """The candidates of a decision, which has left out those that can't be used."""
-        return [self._bound[each.tier.id] for each in candidates]
+        return [(self._bound[each.tier.id], each) for each in candidates]
 
 
 def _slots(tier: Tier) -> Slots:

@@ -22,11 +22,12 @@ from anvil_ctl.router.forward import Forward
 from anvil_ctl.router.judgement import sessions
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
 from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
+from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.standing import Standing
 from anvil_ctl.router.state import State
-from anvil_ctl.router.walk import Try, Walk
+from anvil_ctl.router.walk import Begin, Walk
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import HoldFullError
 from anvil_ctl.serving.message import Request
@@ -114,13 +115,12 @@ class Completions:
         judged = judge(live.config, name, call.raw, live.profile, live.now(session), hints=hints)
         note(exchange, call.dialect.value, judged, stream=call.stream, session=session)
         betas = request.headers.get("anthropic-beta", "")
-        candidates = {each.tier.id: each for each in judged.decision.candidates}
 
-        def attempt(bound: BoundTier, tried: Sequence[str]) -> Attempt:
+        def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Attempt:
             return Attempt(
                 call,
                 judged,
-                candidates[bound.tier.id],
+                candidate,
                 bound,
                 exchange,
                 config=live.config,
@@ -145,10 +145,8 @@ class Completions:
         decision = msgspec.structs.replace(judged.decision, candidates=able)
         judged = msgspec.structs.replace(judged, decision=decision)
         note(exchange, call.endpoint, judged, stream=call.stream)
-        candidates = {each.tier.id: each for each in able}
 
-        def attempt(bound: BoundTier, tried: Sequence[str]) -> Forward:
-            candidate = candidates[bound.tier.id]
+        def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Forward:
             return Forward(
                 call, judged, candidate, bound, exchange, config=live.config, tried=tried
             )
@@ -160,7 +158,7 @@ class Completions:
         live: Live,
         judged: Judged,
         exchange: Exchange,
-        attempt: Callable[[BoundTier, Sequence[str]], Try],
+        attempt: Begin,
         *,
         model: str,
         session: int | None = None,
@@ -192,7 +190,7 @@ class Completions:
         )
         found = None
         # A count takes no part in the hold: an engine may be about to stop, and is asked or not.
-        for bound in live.bound(judged.decision.candidates)[:1]:
+        for bound, _candidate in live.bound(judged.decision.candidates)[:1]:
             if not (state.full or state.hold.held):
                 found = await counting.exact(call, bound, state.pool)
         tokens = judged.reading.total.expected if found is None else found

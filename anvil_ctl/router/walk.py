@@ -11,6 +11,7 @@ from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.dialects.call import BadRequestError
+from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
 from anvil_ctl.router.slots import BUSY
 from anvil_ctl.router.standing import Standing
@@ -28,6 +29,10 @@ class Try(Protocol):
     async def run(self, pool: Pool) -> None:
         """Answer. Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
         BadRequestError if the tier can't be asked that; then nothing was sent to the client."""
+
+
+# Makes the attempt at a tier, given the tiers tried up to and with it.
+Begin = Callable[[BoundTier, Candidate, Sequence[str]], Try]
 
 
 class Walk:
@@ -55,13 +60,12 @@ class Walk:
 
     async def serve(
         self,
-        candidates: Sequence[BoundTier],
-        attempt: Callable[[BoundTier, Sequence[str]], Try],
+        candidates: Sequence[tuple[BoundTier, Candidate]],
+        attempt: Begin,
     ) -> Refusal | None:
         """Answer from the first candidate that can; else say what to refuse with.
 
-        `attempt` makes the attempt at a tier, given the tiers tried up to and with it. Raises
-        BadRequestError if the request can't be put in the words of the tiers that could serve.
+        Raises BadRequestError if the request can't be put in the words of any tier that could serve.
 
         1. Enough attempts were made: stop.
         2. A further one would go over the budget of tokens: stop.
@@ -70,7 +74,7 @@ class Walk:
         5. Try it.
         """
         limits = self._config.judgement.fallback
-        for bound in candidates:
+        for bound, candidate in candidates:
             if len(self._tried) >= limits.max_attempts:  # 1
                 break
             if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
@@ -81,18 +85,16 @@ class Walk:
             if not self._standing.enter(bound.tier):  # 4
                 self._skipped.append(bound.tier.id)
                 continue
-            if await self._try(bound, attempt):  # 5
+            if await self._try(bound, candidate, attempt):  # 5
                 return None
         return self._refusal()
 
-    async def _try(
-        self, bound: BoundTier, attempt: Callable[[BoundTier, Sequence[str]], Try]
-    ) -> bool:
+    async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
         tier = bound.tier
         self._tried.append(tier.id)
         self._spent += self._size
         try:
-            await attempt(bound, self._tried).run(self._pool)
+            await attempt(bound, candidate, self._tried).run(self._pool)
         except BadRequestError as error:
             self._untranslatable = error
             self._failed.append((tier, Failure("untranslatable", Action.STOP)))

@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
         if refused is not None and (framed.length > _DRAIN or framed.fault or expects):
             self._begin(_Turn(request, refused, close=True, linger=True))
             return
-        turn = _Turn(request, refused, framed.close, linger=framed.unread, expects=expects)
+        turn = _Turn(request, refused, framed.close, framed.unread, expects)
         if framed.length:
             self._missing = framed.length
             self._reading = turn
@@ -197,17 +197,20 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> bytes:
         """Collect body bytes; returns what belongs to the next request."""
-        part, rest = data[: self._missing], data[self._missing :]
+        if len(data) <= self._missing:
+            part, rest = data, b""
+        else:
+            part, rest = data[: self._missing], data[self._missing :]
         self._missing -= len(part)
         turn = cast("_Turn", self._reading)
         if turn.refusal is None:
             self._body.append(part)
         if self._missing == 0:
             body = part if len(self._body) == 1 else b"".join(self._body)
-            self._body = []
+            self._body.clear()
             self._reading = None
             if turn.refusal is None:
-                turn.request = msgspec.structs.replace(turn.request, body=body)
+                turn.request = turn.request.with_body(body)
             self._begin(turn)
         return rest
 
@@ -242,10 +245,8 @@ class Connection(asyncio.Protocol):
 
     def _serve(self, turn: _Turn) -> None:
         request = turn.request
-        offered = request.headers.get("x-request-id")
-        if offered is not None and _SAFE_ID.fullmatch(offered):
-            request_id = offered
-        else:
+        request_id = request.headers.get("x-request-id")
+        if request_id is None or not _SAFE_ID.fullmatch(request_id):
             request_id = f"{_PROCESS}{next(_NUMBERS):08x}"
         closing = turn.close or self._server.stopping
         exchange = Exchange(self, request, request_id, close=closing, started_at=self._server.now())

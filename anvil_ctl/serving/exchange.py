@@ -14,6 +14,8 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 
+_JSON = JSON.encode()
+
 
 class Wire(Protocol):
     """What an exchange needs of the connection that it is on."""
@@ -110,7 +112,7 @@ class Exchange:
         """Send a whole answer."""
         head = self._head(status, headers)
         if status != HTTPStatus.NO_CONTENT:
-            kind = content_type.encode("latin-1", "replace")
+            kind = _JSON if content_type is JSON else content_type.encode("latin-1", "replace")
             head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (head, kind, len(body))
         self._put(b"%b\r\n%b" % (head, b"" if self._bodiless else body))
         self._finish(keep=not self._close)

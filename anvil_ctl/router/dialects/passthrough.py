@@ -160,9 +160,10 @@ def renamed(body: bytes, model: bytes | None) -> bytes:
     """
     if model is None:
         return body
-    found = _MODEL.search(body)
-    if found is not None and _is_only_key(body, found.start()):
-        head = body.index(b":", found.start()) + 1
+    start = body.find(b'"model"')
+    found = _MODEL.match(body, start) if start > 0 else None
+    if found is not None and _is_only_key(body, start):
+        head = body.index(b":", start) + 1
         return b"".join((body[:head], model, body[found.end() :]))
     fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     fields["model"] = msgspec.Raw(model)
@@ -171,8 +172,9 @@ def renamed(body: bytes, model: bytes | None) -> bytes:
 
 def _is_only_key(body: bytes, start: int) -> bool:
     """Whether what looks like a key is surely one, of the outermost object and not said twice."""
-    quoted = body[start - 1 : start] == b"\\"
-    return not quoted and body.count(b"{", 0, start) == 1 and body.count(b'"model"') == 1
+    quoted = body[start - 1] == ord("\\")
+    only = body.find(b'"model"', start + 1) < 0
+    return only and not quoted and body.count(b"{", 0, start) == 1
 
 
 def _without_usage(data: bytes) -> bytes:

@@ -83,7 +83,7 @@ def _remind(messages: list[JSON], reminder: JSON) -> None:
 def plain_openai(body: JSON) -> None:
     """Call a developer's message what chat templates call it."""
     messages = body.get("messages")
-    if isinstance(messages, list) and any(m.get("role") == "developer" for m in objects(messages)):
+    if isinstance(messages, list) and "developer" in [m.get("role") for m in objects(messages)]:
         body["messages"] = [
             {**m, "role": "system"} if m.get("role") == "developer" else m
             for m in objects(messages)

@@ -65,8 +65,10 @@ def assemble(call: Call, target: Target, *, stream: bool) -> JSON:
         body["stream_options"] = {**kept, "include_usage": True}
     else:
         body.pop("stream_options", None)
-    _merge(body, target.extra_body_defaults or {}, hard=False)
-    _merge(body, target.extra_body or {}, hard=True)
+    if target.extra_body_defaults:
+        _merge(body, target.extra_body_defaults, hard=False)
+    if target.extra_body:
+        _merge(body, target.extra_body, hard=True)
     return body
 
 
@@ -78,7 +80,9 @@ def answers_by_tool(call: Call, target: Target) -> bool:
 
 def _same(call: Call, target: Target) -> JSON:
     if target.local:
-        body = {key: value for key, value in call.raw.items() if key not in _PRIVATE}
+        body = dict(call.raw)
+        for key in _PRIVATE & body.keys():
+            del body[key]
         if target.dialect is Dialect.ANTHROPIC:
             prefix.plain_anthropic(body)
         else:

@@ -85,6 +85,8 @@ class Breakers:
 
     def enter(self, tier: str, work: Work | None, now: float) -> bool:
         """Whether the tier may be asked now. Report what came of it, or `release` it."""
+        if not self._tiers and not self._checks:
+            return True
         if self.state(tier, work, now) is not State.CLOSED:
             return False
         for circuit in self._of(tier, work):
@@ -99,6 +101,8 @@ class Breakers:
 
     def succeeded(self, tier: str, work: Work | None) -> None:
         """The tier has answered, and the answer was sound."""
+        if not self._tiers and not self._checks:
+            return
         self._tiers.pop(tier, None)
         checks = self._checks.get((tier, work))
         if checks is not None and checks.probe_at is not None:
