@@ -65,7 +65,7 @@ class Walk:
     ) -> Refusal | None:
         """Answer from the first candidate that can; else say what to refuse with.
 
-        Raises BadRequestError if the request can't be put in the words of any tier that could serve.
+        Raises BadRequestError if the request can't be put in the words of any that could serve.
 
         1. Enough attempts were made: stop.
         2. A further one would go over the budget of tokens: stop.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from anvil_ctl.upstream.failure import failed
 
 MAX_LINE = 1 << 20
 MAX_EVENT = 8 << 20
+
+_NAMED = re.compile(rb"event: ([a-z_.]+)\ndata: ([^\n]*)")
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -30,6 +34,9 @@ class EventDecoder:
 
     def feed(self, data: bytes) -> list[ServerEvent]:
         """The events completed by these bytes."""
+        if not self._rest and data.find(b"\n\n") == len(data) - 2 > 0 and data.find(b"\r") < 0:
+            event = _event(data[:-2])  # a slow engine writes one event at a time
+            return [event] if event is not None else []
         text = self._rest + data if self._rest else data
         held = b""
         # `find` of one byte, here and below, takes a fifth of what `in` does.
@@ -51,8 +58,13 @@ class EventDecoder:
 
 
 def _event(block: bytes) -> ServerEvent | None:
-    if block.startswith(b"data: ") and block.find(b"\n") < 0 and len(block) <= MAX_LINE:
-        return ServerEvent("", block[6:])  # nearly every event there is
+    # Nearly every event there is: OpenAI's one line, Anthropic's two.
+    if len(block) <= MAX_LINE:
+        if block.startswith(b"data: ") and block.find(b"\n") < 0:
+            return ServerEvent("", block[6:])
+        named = _NAMED.fullmatch(block)
+        if named is not None:
+            return ServerEvent(named[1].decode("ascii"), named[2])
     name = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):

@@ -35,11 +35,10 @@ class AnthropicWriter:
     one's arguments are unfinished waits for it.
     """
 
-    __slots__ = ("_answer", "_index", "_open", "_stamp", "_unfinished", "_waiting")
+    __slots__ = ("_index", "_open", "_stamp", "_unfinished", "_waiting")
 
     def __init__(self, stamp: Stamp) -> None:
         self._stamp = stamp
-        self._answer = Answer()
         self._index = -1
         # What the open block is: "text", "thinking", a tool's slot, or None between blocks.
         self._open: str | int | None = None
@@ -62,10 +61,9 @@ class AnthropicWriter:
         return _event("message_start", {"message": message}) + PING
 
     def write(self, deltas: Sequence[Delta]) -> bytes:
-        """These deltas as events; what only the end tells is kept for it."""
+        """These deltas as events; what only the end tells is left to it."""
         out = b""
         for delta in deltas:
-            self._answer.add(delta)
             match delta:
                 case Text(text) if self._open == "text":
                     out += _TEXT % (self._index, msgspec.json.encode(text))
@@ -81,10 +79,9 @@ class AnthropicWriter:
                     pass
         return out
 
-    def end(self) -> bytes:
+    def end(self, answer: Answer) -> bytes:
         """The last block's end, stop reason and usage, and the message's end."""
         out = self._flush(last=True) + self._close()
-        answer = self._answer
         reason = finish.for_anthropic(answer.reason, tools=bool(answer.calls))
         delta: JSON = {"stop_reason": reason, "stop_sequence": answer.stop_sequence}
         usage = usage_object(answer.counted())

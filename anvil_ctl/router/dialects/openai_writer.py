@@ -21,14 +21,15 @@ from anvil_ctl.serving.envelope import openai_error
 
 _TEXT_TAIL = b'},"finish_reason":null}]}\n\n'
 
+_encode = msgspec.json.Encoder().encode
+
 
 class OpenAIWriter:
     """Writes one stream. `begin` first, `end` only if the upstream's answer was whole."""
 
-    __slots__ = ("_answer", "_base", "_text_head", "_tools", "_usage_wanted")
+    __slots__ = ("_base", "_text_head", "_tools", "_usage_wanted")
 
     def __init__(self, stamp: Stamp, *, include_usage: bool) -> None:
-        self._answer = Answer()
         self._base: JSON = {
             "id": f"chatcmpl-{stamp.id}",
             "object": "chat.completion.chunk",
@@ -46,12 +47,11 @@ class OpenAIWriter:
         return self._chunk({"role": "assistant", "content": ""})
 
     def write(self, deltas: Sequence[Delta]) -> bytes:
-        """These deltas as chunks; what only the end tells is kept for it."""
+        """These deltas as chunks; what only the end tells is left to it."""
         out = b""
         for delta in deltas:
-            self._answer.add(delta)
             if isinstance(delta, Text):
-                out += b"%b%b%b" % (self._text_head, msgspec.json.encode(delta.text), _TEXT_TAIL)
+                out += b"%b%b%b" % (self._text_head, _encode(delta.text), _TEXT_TAIL)
             elif isinstance(delta, ToolArguments):
                 call: JSON = {"function": {"arguments": delta.text}}
                 out += self._call(delta.slot, call)
@@ -61,12 +61,12 @@ class OpenAIWriter:
                 out += self._chunk({"reasoning_content": delta.text})
         return out
 
-    def end(self) -> bytes:
+    def end(self, answer: Answer) -> bytes:
         """Finish reason, usage if the caller asked for it, and the terminator."""
-        reason = finish.for_openai(self._answer.reason, tools=bool(self._tools))
+        reason = finish.for_openai(answer.reason, tools=bool(self._tools))
         out = self._chunk({}, reason)
         if self._usage_wanted:
-            usage = usage_object(self._answer.counted())
+            usage = usage_object(answer.counted())
             out += _event({**self._base, "choices": [], "usage": usage})
         return out + b"data: [DONE]\n\n"
 

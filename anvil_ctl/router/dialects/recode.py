@@ -57,8 +57,8 @@ class Writer(Protocol):
     def write(self, deltas: Sequence[Delta]) -> bytes:
         """These deltas."""
 
-    def end(self) -> bytes:
-        """What comes after the last."""
+    def end(self, answer: Answer) -> bytes:
+        """What comes after the last; `answer` is all of them together."""
 
     def error(self, kind: str, message: str) -> bytes:
         """What ends a stream that can't be finished."""
@@ -150,16 +150,18 @@ class Collect:
 
     def _take(self, events: list[ServerEvent]) -> list[Delta]:
         deltas: list[Delta] = []
+        add = self.answer.add
         for event in events:
-            deltas += self._reader.read(event)
-        for delta in deltas:
-            if isinstance(delta, _PIECES):
-                self.size += _PIECE + len(delta.text)
-            elif isinstance(delta, ToolStart):
-                self.size += _PIECE + len(delta.id) + len(delta.name)
+            read = self._reader.read(event)
+            for delta in read:
+                if isinstance(delta, _PIECES):
+                    self.size += _PIECE + len(delta.text)
+                elif isinstance(delta, ToolStart):
+                    self.size += _PIECE + len(delta.id) + len(delta.name)
+                add(delta)
+            deltas = deltas + read if deltas else read
         if self.size > MAX_KEPT:
             raise failed("too_large")
-        self.answer.extend(deltas)
         if self.answer.broken:
             raise failed("error_in_stream")
         return deltas
@@ -192,7 +194,7 @@ class Translate:
 
     def finish(self) -> bytes:
         """The last bytes for the client."""
-        return self._write(self._collect.finish()) + self._writer.end()
+        return self._write(self._collect.finish()) + self._writer.end(self._collect.answer)
 
     def error(self, kind: str, message: str) -> bytes:
         """The last bytes of a stream that can't be finished."""
@@ -218,4 +220,4 @@ def replay(deltas: list[Delta], target: Writer) -> bytes:
     """An unstreamed answer as a stream."""
     answer = Answer()
     answer.extend(deltas)
-    return target.begin(answer.usage) + target.write(deltas) + target.end()
+    return target.begin(answer.usage) + target.write(deltas) + target.end(answer)

@@ -50,12 +50,11 @@ class ResponsesWriter:
     """Writes one stream. Text and reasoning end when something else begins; calls, whose
     arguments may come interleaved, when the answer does."""
 
-    __slots__ = ("_answer", "_asked", "_items", "_number", "_open", "_response", "_slots", "_stamp")
+    __slots__ = ("_asked", "_items", "_number", "_open", "_response", "_slots", "_stamp")
 
     def __init__(self, stamp: Stamp, asked: Asked) -> None:
         self._stamp = stamp
         self._asked = asked
-        self._answer = Answer()
         self._response = _fixed(stamp, asked)
         self._items: list[Item] = []
         self._open: Message | Reasoning | None = None
@@ -69,10 +68,9 @@ class ResponsesWriter:
         return created + self._event("response.in_progress", {"response": started})
 
     def write(self, deltas: Sequence[Delta]) -> bytes:
-        """These deltas as events; what only the end tells is kept for it."""
+        """These deltas as events; what only the end tells is left to it."""
         out = b""
         for delta in deltas:
-            self._answer.add(delta)
             match delta:
                 case Text(text):
                     if not isinstance(self._open, Message):
@@ -93,15 +91,15 @@ class ResponsesWriter:
                     pass
         return out
 
-    def end(self) -> bytes:
+    def end(self, answer: Answer) -> bytes:
         """The open items' ends, and the response's."""
-        reason = finish.for_openai(self._answer.reason, tools=bool(self._slots))
+        reason = finish.for_openai(answer.reason, tools=bool(self._slots))
         out = self._close()
         for call in self._slots.values():
             out += self._events(call.end())
         items = [item.whole(cut=reason == "length") for item in self._items]
         status, details = _outcome(reason)
-        response = _response(self._response, status, items, details, self._answer.counted())
+        response = _response(self._response, status, items, details, answer.counted())
         return out + self._event(f"response.{status}", {"response": response})
 
     def error(self, _kind: str, message: str) -> bytes:
