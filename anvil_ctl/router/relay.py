@@ -29,8 +29,8 @@ class Relay:
     """
 
     __slots__ = (
-        "_begun", "_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recoder",
-        "_response", "_seen",
+        "_begun", "_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recode",
+        "_recoder", "_response", "_seen", "_write",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +42,9 @@ class Relay:
         response: Response,
     ) -> None:
         self._exchange = exchange
+        self._write = exchange.write
         self._recoder = recoder
+        self._recode = recoder.feed
         self._dialect = dialect
         self._commit = commit
         self._response = response
@@ -71,9 +73,9 @@ class Relay:
 
     def _feed(self, data: bytes) -> bool:
         """A piece of the engine's stream: the one step between its socket and the client's."""
-        out = self._recoder.feed(data)
+        out = self._recode(data)
         if self._begun:
-            self._exchange.write(out)
+            self._write(out)
         elif out:
             self._begin(out)
         return False

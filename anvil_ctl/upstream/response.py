@@ -96,13 +96,13 @@ class Response:
         last piece, so that what it writes leaves with that one. Raises UpstreamError if the
         upstream breaks off or falls silent, and what the two raise.
         """
-        self._sink = sink
-        self._at_end = at_end
         if self._held:
             self._held = False
             self._set_reading()
-        if self._pieces and self._pass_on():
+        if self._pieces and sink(self._joined()):
             return
+        self._sink = sink
+        self._at_end = at_end
         # What arrived before anybody listened may have been the end of it, or wrong.
         if not self.ended or self._error is not None:
             await self._wait()
@@ -175,7 +175,7 @@ class Response:
         self._heard = self._time()
         if not self._headed:
             self._first(len(data))
-        parser, pieces = self._parser, self._pieces
+        parser = self._parser
         if parser is None:
             return
         try:
@@ -185,12 +185,18 @@ class Response:
                 self._fail(failed("malformed_http"))
                 return
             self._reusable = False  # the answer is whole; what follows it nobody asked for
+        pieces = self._pieces
         if pieces:
-            if self._sink is not None:
-                self._pass_on()
-            elif not self._held and sum(map(len, pieces)) > _MAX_WAITING:
-                self._held = True
-                self._set_reading()
+            sink = self._sink
+            if sink is None:
+                self._hold_back()
+            else:
+                try:
+                    if sink(pieces.pop() if len(pieces) == 1 else self._joined()):
+                        self._sink = None
+                        self._wake()
+                except UpstreamError as error:
+                    self._fail(error)
         if self._over and not self._closed:
             self._end(reusable=self._reusable)
 
@@ -236,23 +242,17 @@ class Response:
         if self._size > _MAX_HEAD + _MAX_WAITING:
             self._fail(failed("malformed_http"))
 
-    def _pass_on(self) -> bool:
-        """Hand over what is there; True if the sink has had enough."""
-        sink = self._sink
-        if sink is None:
-            return False
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        try:
-            enough = sink(data)
-        except UpstreamError as error:
-            self._fail(error)
-            return False
-        if enough:
-            self._sink = None
-            self._wake()
-        return enough
+    def _joined(self) -> bytes:
+        """The pieces that are there, in one."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        return data
+
+    def _hold_back(self) -> None:
+        """Nobody takes the body yet: let the upstream wait rather than collect without end."""
+        if not self._held and sum(map(len, self._pieces)) > _MAX_WAITING:
+            self._held = True
+            self._set_reading()
 
     def _set_reading(self) -> None:
         if self._closed:

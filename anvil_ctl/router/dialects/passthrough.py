@@ -19,6 +19,7 @@ from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
+_BLANK = re.compile(rb"\n\n|\r\n\r\n")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 # The finish reason, usage and terminator of a stream fit in the second of these sizes (bytes), and
 # mostly in the first, and come in up to four reads.
@@ -68,11 +69,8 @@ class Passthrough:
 
     def feed(self, data: bytes) -> bytes:
         """The events that these bytes complete."""
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
-        if not data.endswith(b"\n\n"):
-            data = self._cut(data)
+        if self._rest or not data.endswith(b"\n\n"):
+            data = self._cut(self._rest + data)
             if not data:
                 return b""
         if not self.ready:
@@ -81,8 +79,9 @@ class Passthrough:
         if data.find(b"error") >= 0:
             self._refuse_error(data)
         self._last.append(data)
-        if self._needle is not None:
-            data = data.replace(self._needle, self._model)
+        needle = self._needle
+        if needle is not None:
+            data = data.replace(needle, self._model)
         if self._strip_usage and data.find(b'"usage"') >= 0 and _USAGE_ONLY.search(data):
             data = _without_usage(data)
         return data
@@ -103,7 +102,7 @@ class Passthrough:
 
     def _cut(self, data: bytes) -> bytes:
         """Keep back an event that isn't complete: what follows it might have to be an error."""
-        end = max(_after(data, b"\n\n"), _after(data, b"\r\n\r\n"))
+        end = _after_last_event(data)
         self._rest = data[end:]
         if len(self._rest) > MAX_EVENT:
             raise failed("event_too_large")
@@ -178,11 +177,17 @@ def _is_only_key(body: bytes, start: int) -> bool:
 
 
 def _without_usage(data: bytes) -> bytes:
-    blocks = re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data)
-    return b"".join(b for b in blocks if not (b'"usage"' in b and _USAGE_ONLY.search(b)))
+    at = 0
+    while (found := _USAGE_ONLY.search(data, at)) is not None:
+        start, end = _after_last_event(data, found.start()), _BLANK.search(data, found.end())
+        at = end.end() if end is not None else len(data)
+        if b'"usage"' in data[start:at]:
+            data = data[:start] + data[at:]
+            at = start
+    return data
 
 
-def _after(data: bytes, mark: bytes) -> int:
-    """The position behind the last `mark`; 0 if there is none."""
-    found = data.rfind(mark)
-    return found + len(mark) if found >= 0 else 0
+def _after_last_event(data: bytes, before: int | None = None) -> int:
+    """The position behind the last empty line, looking no further than `before`; 0 without one."""
+    plain, long = data.rfind(b"\n\n", 0, before), data.rfind(b"\r\n\r\n", 0, before)
+    return max(plain + 2 if plain >= 0 else 0, long + 4 if long >= 0 else 0)
