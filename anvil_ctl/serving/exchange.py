@@ -15,6 +15,9 @@ _STATUS_LINES = {
 }
 
 _JSON = JSON.encode()
+# The first lines of chunks: formatting one takes longer than all the rest of sending it.
+_SMALL = 4096
+_SIZES = [b"%x\r\n" % size for size in range(_SMALL)]
 
 
 class Wire(Protocol):
@@ -133,7 +136,9 @@ class Exchange:
         if not data or self._bodiless:
             return
         if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            size = len(data)
+            head = _SIZES[size] if size < _SMALL else b"%x\r\n" % size
+            data = head + data + b"\r\n"
         self.sent += len(data)
         self._wire.send(data)
 

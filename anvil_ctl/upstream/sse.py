@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from anvil_ctl.upstream.failure import failed
 
 MAX_LINE = 1 << 20
 MAX_EVENT = 8 << 20
-
-_NAMED = re.compile(rb"event: ([a-z_.]+)\ndata: ([^\n]*)")
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -60,11 +56,12 @@ class EventDecoder:
 def _event(block: bytes) -> ServerEvent | None:
     # Nearly every event there is: OpenAI's one line, Anthropic's two.
     if len(block) <= MAX_LINE:
-        if block.startswith(b"data: ") and block.find(b"\n") < 0:
+        end = block.find(b"\n")
+        if end < 0 and block.startswith(b"data: "):
             return ServerEvent("", block[6:])
-        named = _NAMED.fullmatch(block)
-        if named is not None:
-            return ServerEvent(named[1].decode("ascii"), named[2])
+        last = end >= 0 and block.find(b"\n", end + 1) < 0
+        if last and block.startswith(b"event: ") and block.startswith(b"data: ", end + 1):
+            return ServerEvent(block[7:end].decode("utf-8", "replace"), block[end + 7 :])
     name = ""
     data: list[bytes] = []
     for line in block.split(b"\n"):

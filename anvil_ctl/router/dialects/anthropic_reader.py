@@ -75,6 +75,9 @@ _EVENTS = msgspec.json.Decoder(_Event)
 _WHOLES = msgspec.json.Decoder(_Whole)
 
 
+_PIECE = "content_block_delta"
+
+
 class AnthropicReader:
     """Turns the events of one stream into deltas."""
 
@@ -87,7 +90,13 @@ class AnthropicReader:
 
     def read(self, event: ServerEvent) -> list[Delta]:
         """What one event says. Events that can't be understood say nothing."""
-        deltas = self._read(event)
+        parsed = decode(event.data, _EVENTS)
+        if parsed is None:
+            return [Broken()] if event.name == "error" else []
+        piece = parsed.delta
+        if piece is not None and piece.text and parsed.type == _PIECE:
+            return [Text(piece.text)]  # nearly every event there is
+        deltas = _read(parsed, parsed.type or event.name)
         return deltas if self._answer is None else self._unwrapped(deltas)
 
     def _unwrapped(self, deltas: list[Delta]) -> list[Delta]:
@@ -104,23 +113,6 @@ class AnthropicReader:
                 case _:
                     out.append(delta)
         return out
-
-    def _read(self, event: ServerEvent) -> list[Delta]:
-        parsed = decode(event.data, _EVENTS)
-        if parsed is None:
-            return [Broken()] if event.name == "error" else []
-        kind = parsed.type or event.name
-        if kind == "content_block_delta" and parsed.delta is not None:
-            return _delta(parsed.index, parsed.delta)
-        if kind == "content_block_start" and parsed.content_block is not None:
-            return _block(parsed.index, parsed.content_block, streamed=True)
-        if kind == "message_start":
-            return _start(parsed.message or _Message())
-        if kind == "message_delta":
-            return _end(parsed)
-        if kind == "message_stop":
-            return [Ended()]
-        return [Broken()] if kind == "error" else []
 
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says. Raises UpstreamError if it is malformed."""
@@ -142,6 +134,20 @@ class AnthropicReader:
         if answer is None:
             raise failed("malformed_body")
         return Usage() if answer.usage is None else _usage(answer.usage)
+
+
+def _read(event: _Event, kind: str) -> list[Delta]:
+    if kind == _PIECE and event.delta is not None:
+        return _delta(event.index, event.delta)
+    if kind == "content_block_start" and event.content_block is not None:
+        return _block(event.index, event.content_block, streamed=True)
+    if kind == "message_start":
+        return _start(event.message or _Message())
+    if kind == "message_delta":
+        return _end(event)
+    if kind == "message_stop":
+        return [Ended()]
+    return [Broken()] if kind == "error" else []
 
 
 def _start(message: _Message) -> list[Delta]:

@@ -51,7 +51,7 @@ class OpenAIWriter:
         out = b""
         for delta in deltas:
             if isinstance(delta, Text):
-                out += b"%b%b%b" % (self._text_head, _encode(delta.text), _TEXT_TAIL)
+                out += self._text_head + _encode(delta.text) + _TEXT_TAIL
             elif isinstance(delta, ToolArguments):
                 call: JSON = {"function": {"arguments": delta.text}}
                 out += self._call(delta.slot, call)

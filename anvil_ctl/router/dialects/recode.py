@@ -139,7 +139,8 @@ class Collect:
 
     def feed(self, data: bytes) -> list[Delta]:
         """Take in bytes; the deltas that they hold."""
-        return self._take(self._decoder.feed(data))
+        events = self._decoder.feed(data)
+        return self._take(events) if events else []
 
     def finish(self) -> list[Delta]:
         """The stream is over. Raises UpstreamError if the answer isn't."""
@@ -149,20 +150,20 @@ class Collect:
         return deltas
 
     def _take(self, events: list[ServerEvent]) -> list[Delta]:
-        deltas: list[Delta] = []
-        add = self.answer.add
-        for event in events:
-            read = self._reader.read(event)
-            for delta in read:
-                if isinstance(delta, _PIECES):
-                    self.size += _PIECE + len(delta.text)
-                elif isinstance(delta, ToolStart):
-                    self.size += _PIECE + len(delta.id) + len(delta.name)
-                add(delta)
-            deltas = deltas + read if deltas else read
+        read = self._reader.read
+        deltas = (
+            read(events[0]) if len(events) == 1 else [d for event in events for d in read(event)]
+        )
+        answer = self.answer
+        for delta in deltas:
+            if isinstance(delta, _PIECES):
+                self.size += _PIECE + len(delta.text)
+            elif isinstance(delta, ToolStart):
+                self.size += _PIECE + len(delta.id) + len(delta.name)
+            answer.add(delta)
         if self.size > MAX_KEPT:
             raise failed("too_large")
-        if self.answer.broken:
+        if answer.broken:
             raise failed("error_in_stream")
         return deltas
 
@@ -190,7 +191,10 @@ class Translate:
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client."""
-        return self._write(self._collect.feed(data))
+        deltas = self._collect.feed(data)
+        if self.ready:
+            return self._writer.write(deltas) if deltas else b""
+        return self._write(deltas)
 
     def finish(self) -> bytes:
         """The last bytes for the client."""
