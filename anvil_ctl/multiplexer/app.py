@@ -116,7 +116,7 @@ class Multiplexer:
         exchange.fields["model"] = name
         try:
             async with self._hold.admitted():
-                ticket = self._loop.ask(name)
+                ticket = self._loop.ask(name, interactive=_is_interactive(request))
                 try:
                     await use(ticket)
                 finally:
@@ -130,6 +130,11 @@ class Multiplexer:
 
 
 _BAD_BODY = "The body must be a JSON object whose `model` is a string."
+
+
+def _is_interactive(request: Request) -> bool:
+    """Whether somebody sits there and waits: such a request may go first, once."""
+    return request.headers.get("x-anvil-urgency", "").lower() == "interactive"
 
 
 def _refuse(request: Request, exchange: Exchange, status: int, kind: str, message: str) -> None:

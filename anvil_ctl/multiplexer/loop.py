@@ -100,12 +100,12 @@ class Loop:
 
     # requests
 
-    def ask(self, model: str) -> Ticket:
+    def ask(self, model: str, *, interactive: bool = False) -> Ticket:
         """Ask for a model; `leave` must follow, whatever happens. Raises UnknownModelError."""
         ticket = Ticket(next(self._numbers), model, self.now())
         self._tickets[ticket.number] = ticket
         try:
-            self.scheduler.ask(ticket.number, model, ticket.asked_at)
+            self.scheduler.ask(ticket.number, model, ticket.asked_at, interactive=interactive)
         except BaseException:
             del self._tickets[ticket.number]
             raise
@@ -172,11 +172,15 @@ class Loop:
         """Effects: the lease has ended."""
         self._tickets[ticket].severed.set()
 
+    def forbids(self, model: Model, leaving: Model | None) -> Refusal | None:
+        """Effects: whether the machine has room."""
+        return None
+
     def start(self, model: Model) -> None:
         """Effects: bring the model up."""
         self._do(model.role, lambda: self._bring_up(model))
 
-    def stop(self, model: Model) -> None:
+    def stop(self, model: Model, *, park: bool) -> None:
         """Effects: take the model down."""
         self._do(model.role, lambda: self._take_down(model))
 

@@ -214,6 +214,18 @@ async def test_a_lease_lives_exactly_as_long_as_its_connection(rig: Rig) -> None
     await second.close()
 
 
+async def test_who_says_that_somebody_sits_there_waits_as_such(rig: Rig) -> None:
+    rig.a.health = 503
+    urgent = ("x-anvil-urgency", "interactive")
+
+    await rig.clients.send(rig.port, "POST", "/v1/lease", {"model": "a"}, TOKEN, urgent)
+    await rig.clients.send(rig.port, "POST", "/v1/completions", {"model": "a"}, TOKEN)
+    await until(lambda: len(rig.loop.scheduler.roles["cpu"].waiters) == 2)
+
+    waiting = rig.loop.scheduler.roles["cpu"].waiters
+    assert sorted(waiter.interactive for waiter in waiting) == [False, True]
+
+
 async def test_a_waiter_that_leaves_causes_no_swap(rig: Rig) -> None:
     first = await rig.lease("a")
     while (await first.line())["state"] != "granted":
