@@ -9,7 +9,10 @@ from anvil_ctl.multiplexer.containers import ContainerError, Containers, NoSuchC
 from anvil_ctl.multiplexer.model import Model
 from anvil_ctl.multiplexer.probe import Probe, WrongModelError
 
-_POLL_S = 0.1
+# Close together at first, for what is quick; then further apart, for what takes minutes.
+_POLL_S = 0.02
+_POLL_GROWS = 1.1
+_POLL_MOST_S = 0.5
 _AFTER_KILL_S = 10.0
 
 
@@ -66,6 +69,7 @@ class Engines:
         state = await self._containers.state(name)
         if not state.running:
             await self._containers.start(name)
+        pause = self._poll_s
         while True:
             ready = await self._probe.ready(model)
             state = await self._containers.state(name)
@@ -73,7 +77,8 @@ class Engines:
                 raise EngineError(f"{name} {state.described()} while it loaded {model.name}")
             if ready:
                 return state.run
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(pause)
+            pause = min(pause * _POLL_GROWS, _POLL_MOST_S)
 
     async def _exited(self, name: str) -> None:
         while True:
