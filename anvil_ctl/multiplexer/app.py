@@ -9,10 +9,11 @@ import msgspec
 
 from anvil_ctl.multiplexer import view
 from anvil_ctl.multiplexer.lease import lend
-from anvil_ctl.multiplexer.loop import Loop, Ticket
+from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.model import Refusal, RefusedError, UnknownModelError
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.relay import relay
+from anvil_ctl.multiplexer.ticket import Ticket
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import anthropic_error, openai_error
 from anvil_ctl.serving.exchange import Exchange

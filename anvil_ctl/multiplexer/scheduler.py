@@ -174,7 +174,7 @@ class Scheduler:
         role.become(State.FAILED, now)
 
     def died(self, name: str, cause: str, now: float) -> None:
-        """12. A model's container exited without being told to."""
+        """12. A resident's container exited without being told to, or one that slept has exited."""
         if name in self.models:
             self.roles[self.models[name].role].parked.pop(name, None)
         role = self._role_in(State.READY, name) or self._role_in(State.DRAINING, name)

@@ -253,7 +253,8 @@ async def test_a_refused_lease_says_why_and_ends(rig: Rig) -> None:
         "state": "refused",
         "status": 503,
         "code": "backend_unavailable",
-        "message": "box-b exited with code 3 while it loaded b",
+        "message": "box-b exited with code 3 while it loaded b; its last words: "
+        "anvil-ctl logs tier-b",
         "retry_after_s": 5,
     }
     assert await lease.piece() == b""
