@@ -162,7 +162,10 @@ class Loop:
 
     def stop(self, model: Model, *, park: bool) -> None:
         """Effects: take the model down, or have it sleep."""
-        park = park and may_sleep(model, self._host(model))
+        role = self.scheduler.roles[model.role]
+        following = self.scheduler.models.get(role.swap.target) if role.swap else None
+        asleep = self._asleep(model)
+        park = park and may_sleep(model, following, asleep, self._host(model))
         self._do(model.role, lambda: self._take_down(model, park=park))
 
     # what takes time

@@ -70,19 +70,19 @@ async def ask(session: aiohttp.ClientSession, model: Model) -> Proof:
         "max_tokens": _TOKENS,
         "stream": True,
     }
+    began = time.monotonic()
     try:
         async with session.post(
             f"{model.url}/v1/chat/completions", json=body, timeout=_PATIENCE
         ) as answer:
             if answer.status != 200:
                 raise ProofError(f"{model.name} answered {answer.status} to a question")
-            return await _read(answer)
+            return await _read(answer, began)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise ProofError(f"{model.name} did not answer a question: {error!r}") from error
 
 
-async def _read(answer: aiohttp.ClientResponse) -> Proof:
-    began = time.monotonic()
+async def _read(answer: aiohttp.ClientResponse, began: float) -> Proof:
     first, last, pieces, served = 0.0, 0.0, [], ""
     accepted: float | None = None
     async for line in answer.content:

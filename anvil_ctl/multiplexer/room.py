@@ -47,7 +47,7 @@ def room(model: Model, leaving: Model | None, asleep: Sequence[Model], host: Hos
     wakes = any(each.name == model.name for each in asleep)
     for stopped in range(len(others) + 1):
         kept = others[stopped:]
-        card = _card(model, leaving, kept, host)
+        card = _card(model, kept, host)
         ram = None if wakes else _ram(model, leaving, others[:stopped], host)
         if card is None and ram is None:
             gone = tuple(each.name for each in others[:stopped])
@@ -55,22 +55,27 @@ def room(model: Model, leaving: Model | None, asleep: Sequence[Model], host: Hos
     return Room(refusal=Refusal(503, CODE, card or ram or "", _RETRY_S))
 
 
-def may_sleep(model: Model, host: Host) -> bool:
-    """Whether the host's RAM has room for what a model keeps while it sleeps."""
+def may_sleep(model: Model, following: Model | None, asleep: Sequence[Model], host: Host) -> bool:
+    """Whether there is room for what a model keeps while it sleeps: in the host's RAM, and on the
+    card beside the model that follows it."""
     if model.park is None:
         return False
-    return host.available is None or model.park.holds_mib <= host.available
+    if host.available is not None and model.park.holds_mib > host.available:
+        return False
+    if following is None:
+        return True
+    found = room(following, None, [*asleep, model], host)
+    return found.refusal is None and model.name not in found.to_stop
 
 
-def _card(model: Model, leaving: Model | None, kept: Sequence[Model], host: Host) -> str | None:
+def _card(model: Model, kept: Sequence[Model], host: Host) -> str | None:
     """What is wrong with the card's memory."""
-    staying = [*kept, *([leaving] if leaving is not None else [])]
-    left_over = sum(each.park.leftover_mib for each in staying if each.park is not None)
+    left_over = sum(each.park.leftover_mib for each in kept if each.park is not None)
     if host.card is None or model.memory.card + left_over <= host.card:
         return None
     return (
         f"{model.name} needs {model.memory.card} MiB of the card: {host.card} MiB may be taken, "
-        f"{left_over} MiB are left over by {len(staying)} models that sleep, "
+        f"{left_over} MiB are left over by {len(kept)} models that sleep, "
         f"{max(host.card - left_over, 0)} MiB are free"
     )
 
