@@ -110,6 +110,8 @@ async def multiplexer(models: list[Model], folder: Path) -> AsyncIterator[str]:
             "container": model.container,
             "url": model.url,
             "stop_timeout_s": 10,
+            # Longer than any answer of a busy machine: what is measured is not how one is cut.
+            "drain_timeout_s": 300,
             "load_estimate_s": 3,
         }
         for model in models

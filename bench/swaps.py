@@ -30,7 +30,7 @@ from bench.swap_rig import SOCKET, TOKEN, FailedError, Model, containers, multip
 AUTH = {"authorization": f"Bearer {TOKEN}"}
 # A resident that is not used is let go at once: what is timed is the swap, not the wait for it.
 REST_S = 1.0
-SHORT, LONG = 16, 24
+SHORT, LONG = 16, 16
 GRANT_MS, OVER, OVER_S, OF_FCFS, HEALTH_S = 0.3, 0.05, 0.2, 0.6, 0.1
 
 

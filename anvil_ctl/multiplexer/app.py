@@ -50,6 +50,7 @@ class Multiplexer:
         """What the data port serves."""
         routes = [
             Route("GET", "/healthz", self._healthz, open=True),
+            Route("GET", "/metrics", self._metrics, open=True),
             Route("GET", "/v1/models", self._models),
             Route("POST", "/v1/lease", self._lease),
             *(Route("POST", path, self._relay) for path in RELAYED),
@@ -63,7 +64,7 @@ class Multiplexer:
         return {
             "mode": self._loop.registry.mode,
             "config_hash": self._loop.registry.digest,
-            **view.status(self._loop.scheduler, self._loop.now()),
+            **view.status(self._loop.scheduler, self._loop.now(), self._loop.verdicts()),
         }
 
     async def reload(self) -> None:
@@ -82,9 +83,14 @@ class Multiplexer:
 
     async def _healthz(self, _request: Request, exchange: Exchange) -> None:
         loop = self._loop
-        exchange.reply(
-            200, msgspec.json.encode(view.healthz(loop.scheduler, loop.now(), time.time()))
-        )
+        said = view.healthz(loop.scheduler, loop.now(), time.time(), loop.verdicts())
+        exchange.reply(200, msgspec.json.encode(said))
+
+    async def _metrics(self, _request: Request, exchange: Exchange) -> None:
+        from anvil_ctl.multiplexer import exposition  # noqa: PLC0415 - the library is not free
+
+        body = exposition.text(self._loop.scheduler, self._loop.now())
+        exchange.reply(200, body, headers=(("content-type", exposition.CONTENT_TYPE),))
 
     async def _models(self, _request: Request, exchange: Exchange) -> None:
         exchange.reply(200, msgspec.json.encode(view.models(self._loop.scheduler)))

@@ -17,6 +17,7 @@ from anvil_ctl.multiplexer.estimate import START, STOP
 from anvil_ctl.multiplexer.model import Model
 from anvil_ctl.multiplexer.parking import Parking, ParkingError
 from anvil_ctl.multiplexer.probe import Probe, WrongModelError
+from anvil_ctl.multiplexer.standing import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,10 @@ class Engines:
         """Don't park it any more."""
         if self._parking is not None:
             self._parking.standing.demote(model, reason)
+
+    def verdict(self, model: Model) -> Verdict | None:
+        """What was found out of its parking; None while it has not been tried."""
+        return None if self._parking is None else self._parking.standing.of(model)
 
     async def state(self, model: Model) -> ContainerState | None:
         """How the model's container stands; None if there is none. Raises ContainerError."""

@@ -19,15 +19,14 @@ from anvil_ctl.multiplexer.host import available_mib
 from anvil_ctl.multiplexer.model import Model, Refusal
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.role import Bounds, Role, State
-from anvil_ctl.multiplexer.room import Host, Room, may_sleep, room
 from anvil_ctl.multiplexer.scheduler import Scheduler
+from anvil_ctl.multiplexer.space import Space, asleep_beside
+from anvil_ctl.multiplexer.standing import Verdict
 from anvil_ctl.multiplexer.ticket import Ticket
 from anvil_ctl.multiplexer.turn import Pace
+from anvil_ctl.multiplexer.watch import now_and_then, on_exits
 
 log = logging.getLogger(__name__)
-
-_SWEEP_S = 10.0
-_RECONNECT_S = 1.0
 
 
 class Loop:
@@ -44,8 +43,7 @@ class Loop:
         ram: Callable[[], int | None] = available_mib,
     ) -> None:
         self.registry = registry
-        self._ram = ram
-        self._limits: dict[str, int | None] = {}
+        self._space = Space(ram)
         self._containers = containers
         self._engines = engines
         self._numbers = itertools.count(1)
@@ -65,8 +63,8 @@ class Loop:
         """Adopt what runs already, and watch from here on."""
         self._adopt(await self._running(self.registry))
         self._watching |= {
-            asyncio.create_task(self._watch_events()),
-            asyncio.create_task(self._watch_states()),
+            asyncio.create_task(on_exits(self._containers, self._exited)),
+            asyncio.create_task(now_and_then(self._check_all)),
         }
 
     async def aclose(self) -> None:
@@ -97,6 +95,12 @@ class Loop:
         if self._tickets.pop(ticket.number, None) is not None:
             self.scheduler.leave(ticket.number, self.now())
             self._after()
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """What was found out of the models that can sleep, by name."""
+        models = self.scheduler.models.values()
+        found = ((model.name, self._engines.verdict(model)) for model in models)
+        return {name: verdict for name, verdict in found if verdict is not None}
 
     def place(self, ticket: Ticket) -> Place | None:
         """Where a waiter stands; None once it doesn't wait."""
@@ -154,7 +158,7 @@ class Loop:
 
     def forbids(self, model: Model, leaving: Model | None) -> Refusal | None:
         """Effects: whether the machine has room."""
-        return self._room(model, leaving).refusal
+        return self._space.room(self.registry, self.scheduler, model, leaving).refusal
 
     def start(self, model: Model) -> None:
         """Effects: bring the model up."""
@@ -162,10 +166,7 @@ class Loop:
 
     def stop(self, model: Model, *, park: bool) -> None:
         """Effects: take the model down, or have it sleep."""
-        role = self.scheduler.roles[model.role]
-        following = self.scheduler.models.get(role.swap.target) if role.swap else None
-        asleep = self._asleep(model)
-        park = park and may_sleep(model, following, asleep, self._host(model))
+        park = park and self._space.may_sleep(self.registry, self.scheduler, model)
         self._do(model.role, lambda: self._take_down(model, park=park))
 
     # what takes time
@@ -203,7 +204,7 @@ class Loop:
         """Make room and bring it up. If it only comes up once those that sleep have exited, they
         had not given up what they said."""
         await self._clear(model)
-        found = self._room(model, None)
+        found = self._space.room(self.registry, self.scheduler, model, None)
         if found.warning:
             log.warning("%s", found.warning)
         for name in found.to_stop:
@@ -211,7 +212,7 @@ class Loop:
         try:
             return await self._engines.ensure_ready(model)
         except EngineError as error:
-            asleep = self._asleep(model)
+            asleep = asleep_beside(self.scheduler, model)
             if not asleep:
                 raise
             log.warning("%s; once more without what sleeps", error.message)
@@ -228,7 +229,7 @@ class Loop:
 
     async def _clear(self, model: Model) -> None:
         """Stop whatever else of the role runs: left by a crash, or started by someone else."""
-        asleep = {each.name for each in self._asleep(model)}
+        asleep = {each.name for each in asleep_beside(self.scheduler, model)}
         for other in self.registry.models:
             if other.role != model.role or other.name in {model.name, *asleep}:
                 continue
@@ -250,22 +251,6 @@ class Loop:
             self.scheduler.stopped(model.name, self.now(), how)
         self._after()
 
-    # memory
-
-    def _room(self, model: Model, leaving: Model | None) -> Room:
-        parked = self.scheduler.roles[model.role].parked
-        asleep = [self.scheduler.models[name] for name in parked]
-        return room(model, leaving, asleep, self._host(model))
-
-    def _host(self, model: Model) -> Host:
-        card = self.registry.cards.get(model.role)
-        return Host(self._ram(), self._limits.get(model.container), card)
-
-    def _asleep(self, model: Model) -> list[Model]:
-        """What sleeps in a model's role, but for itself."""
-        parked = self.scheduler.roles[model.role].parked
-        return [self.scheduler.models[name] for name in parked if name != model.name]
-
     # what runs already
 
     async def _running(self, registry: Registry) -> list[Model]:
@@ -282,7 +267,7 @@ class Loop:
     async def _looked_at(self, model: Model) -> bool:
         try:
             state = await self._engines.state(model)
-            self._limits[model.container] = state.memory_limit_mib if state else None
+            self._space.limits[model.container] = state.memory_limit_mib if state else None
             if state is None or not state.running:
                 return False
             if model.config_hash and state.config_hash not in ("", model.config_hash):
@@ -304,27 +289,16 @@ class Loop:
 
     # watching
 
-    async def _watch_events(self) -> None:
-        while True:
-            try:
-                async for container in self._containers.exits():
-                    for model in self.registry.models:
-                        if model.container == container:
-                            await self._check(model.name)
-                trouble = "the stream ended"
-            except ContainerError as error:
-                trouble = error.message
-            log.info("no events from Docker: %s", trouble)
-            await asyncio.sleep(_RECONNECT_S)
+    async def _exited(self, container: str) -> None:
+        for model in self.registry.models:
+            if model.container == container:
+                await self._check(model.name)
 
-    async def _watch_states(self) -> None:
-        """What the events miss, such as an exit while their stream was down."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            for role in list(self.scheduler.roles.values()):
-                for name in [role.resident, *role.parked]:
-                    if name is not None:
-                        await self._check(name)
+    async def _check_all(self) -> None:
+        for role in list(self.scheduler.roles.values()):
+            for name in [role.resident, *role.parked]:
+                if name is not None:
+                    await self._check(name)
 
     async def _check(self, name: str) -> None:
         """Tell the scheduler if a container isn't the run that became resident, or fell asleep."""

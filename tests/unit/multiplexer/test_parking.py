@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from anvil_ctl import engines as folders
+from anvil_ctl.multiplexer import view
 from anvil_ctl.multiplexer.engines import Engines
 from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.model import Call, Flag, Memory, Park
@@ -151,6 +152,19 @@ async def test_one_that_wakes_broken_is_restarted_before_anybody_gets_it_and_nev
 
         assert on.containers.acts[-1] == "stop box-a"
         assert on.parked == []
+
+
+async def test_what_was_found_out_is_shown() -> None:
+    async with floor(ill="garbled") as on:
+        for name in "aba":
+            await on.use(name)
+
+        shown = view.healthz(on.loop.scheduler, on.loop.now(), 0.0, on.loop.verdicts())["parking"]
+
+        assert isinstance(shown, dict)
+        assert shown["a"]["state"] == "given up"
+        assert "Primes primes" in shown["a"]["reason"]
+        assert shown["b"] == {"way": "sleep", "state": "untried", "reason": ""}
 
 
 async def test_one_that_does_not_go_to_sleep_is_stopped() -> None:
