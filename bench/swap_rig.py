@@ -54,8 +54,11 @@ async def ready(session: aiohttp.ClientSession, model: Model) -> None:
 
 
 @contextlib.asynccontextmanager
-async def containers(docker: aiodocker.Docker) -> AsyncIterator[list[Model]]:
-    """Containers of flexibility's first two swapping tiers, made and removed here."""
+async def containers(docker: aiodocker.Docker, more: list[str]) -> AsyncIterator[list[Model]]:
+    """Containers of flexibility's first two swapping tiers, made and removed here.
+
+    `more` are further arguments for both engines.
+    """
     found = site.load(Home.from_environ())
     tiers = [tier for tier in found.config.modes["flexibility"].enabled if tier.swap][:2]
     if len(tiers) < 2:
@@ -69,7 +72,7 @@ async def containers(docker: aiodocker.Docker) -> AsyncIterator[list[Model]]:
         for tier in tiers:
             service = found.renderer.service("flexibility", tier)
             name = f"anvil-bench-{suffix}-{tier.id}"
-            await docker.containers.create(_described(service, tier, volume), name=name)
+            await docker.containers.create(_described(service, tier, volume, more), name=name)
             models.append(Model(tier.served_name, name, f"http://127.0.0.1:{tier.port}"))
         yield models
     finally:
@@ -77,12 +80,12 @@ async def containers(docker: aiodocker.Docker) -> AsyncIterator[list[Model]]:
             await docker.containers.container(model.container).delete(force=True)
 
 
-def _described(service: Service, tier: Tier, volume: str) -> dict[str, Any]:
+def _described(service: Service, tier: Tier, volume: str, more: list[str]) -> dict[str, Any]:
     _host, published, inside = service.publish.rsplit(":", 2)
     return {
         "Image": service.image,
         "Entrypoint": service.entrypoint,
-        "Cmd": service.command,
+        "Cmd": [*service.command, *more],
         "Env": [f"{name}={value}" for name, value in service.environment.items()],
         "User": service.user or "",
         "Labels": {"dev.anvil.bench": tier.id},

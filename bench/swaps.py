@@ -30,7 +30,7 @@ from bench.swap_rig import SOCKET, TOKEN, FailedError, Model, containers, multip
 AUTH = {"authorization": f"Bearer {TOKEN}"}
 # A resident that is not used is let go at once: what is timed is the swap, not the wait for it.
 REST_S = 1.0
-SHORT, LONG = 16, 16
+SHORT = 16
 GRANT_MS, OVER, OVER_S, OF_FCFS, HEALTH_S = 0.3, 0.05, 0.2, 0.6, 0.1
 
 
@@ -231,6 +231,7 @@ class Soak:
     """Clients of both models that stream until so many swaps were done."""
 
     bench: Bench
+    tokens: int
     wrong: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     phases: dict[float, dict[str, object]] = field(default_factory=dict)
@@ -243,12 +244,12 @@ class Soak:
         while not self.over.is_set():
             async with self.bench.lease(model) as waited:
                 self.waits.append(waited)
-                self._note(model, await self.bench.chat(model.url, model, LONG))
+                self._note(model, await self.bench.chat(model.url, model, self.tokens))
 
     async def is_relayed(self, model: Model) -> None:
         """As a client without the router does it."""
         while not self.over.is_set():
-            self._note(model, await self.bench.chat(self.bench.url, model, LONG))
+            self._note(model, await self.bench.chat(self.bench.url, model, self.tokens))
 
     async def watch(self, swaps: int) -> None:
         """Collect the swaps, and end it when there were enough."""
@@ -271,7 +272,7 @@ class Soak:
 
 async def soak(bench: Bench, report: Report, options: argparse.Namespace) -> None:
     """Not one answer may fail or be cut."""
-    found = Soak(bench)
+    found = Soak(bench, options.tokens)
     kinds = (found.leases, found.is_relayed)
     began = time.perf_counter()
     async with bench.serving():
@@ -312,7 +313,7 @@ async def measure(options: argparse.Namespace, report: Report) -> None:
     async with (
         docker,
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        containers(docker) as models,
+        containers(docker, options.engine_args.split()) as models,
     ):
         for scenario in options.only.split(","):
             sys.stdout.write(f"{scenario}\n")
@@ -328,6 +329,8 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=20, help="of requests in trace")
     parser.add_argument("--swaps", type=int, default=200, help="of soak")
     parser.add_argument("--clients", type=int, default=8, help="of soak")
+    parser.add_argument("--tokens", type=int, default=16, help="of each answer of soak")
+    parser.add_argument("--engine-args", default="", help="further arguments for the engines")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     report = Report()

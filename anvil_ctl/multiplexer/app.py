@@ -90,7 +90,7 @@ class Multiplexer:
         from anvil_ctl.multiplexer import exposition  # noqa: PLC0415 - the library is not free
 
         body = exposition.text(self._loop.scheduler, self._loop.now())
-        exchange.reply(200, body, headers=(("content-type", exposition.CONTENT_TYPE),))
+        exchange.reply(200, body, content_type=exposition.CONTENT_TYPE)
 
     async def _models(self, _request: Request, exchange: Exchange) -> None:
         exchange.reply(200, msgspec.json.encode(view.models(self._loop.scheduler)))
