@@ -55,8 +55,6 @@ class Engines:
         self._probe = probe
         self._parking = parking
         self._poll_s = poll_s
-        # The run of each container that was last seen awake.
-        self._awake: dict[str, str] = {}
 
     async def ensure_ready(self, model: Model) -> Ready:
         """Have the model served, woken or started. Raises EngineError.
@@ -73,16 +71,15 @@ class Engines:
             ) from error
         except (ContainerError, WrongModelError, ParkingError) as error:
             raise EngineError(error.message) from error
-        self._awake[model.name] = run
         return Ready(run, how)
 
     async def ensure_gone(self, model: Model, *, park: bool) -> str:
         """Have the model leave the card: asleep if `park` and it can, else exited. How it went."""
         if park and self._parking is not None and self._parking.applies(model):
-            self._awake.pop(model.name, None)
             try:
-                return await self._parking.leave(model)
-            except ParkingError as error:
+                state = await self._containers.state(model.container)
+                return await self._parking.leave(model, state.run)
+            except (ParkingError, ContainerError) as error:
                 log.info("%s is stopped instead: %s", model.name, error.message)
         await self.ensure_stopped(model)
         return STOP
@@ -90,7 +87,8 @@ class Engines:
     async def ensure_stopped(self, model: Model) -> None:
         """Have the model's container exit, and see that it has. Raises EngineError."""
         name, trouble = model.container, ""
-        self._awake.pop(model.name, None)
+        if self._parking is not None:
+            self._parking.standing.awake(model)
         try:
             await self._containers.stop(name, model.stop_timeout_s)
         except NoSuchContainerError:
@@ -122,8 +120,14 @@ class Engines:
             return None
 
     async def sleeps(self, model: Model) -> bool:
-        """Whether a model whose container runs says that it sleeps."""
-        return self._parking is not None and await self._parking.sleeps(model)
+        """Whether a model's container runs and the model sleeps in it; False if nobody can tell."""
+        if model.park is None or self._parking is None:
+            return False
+        try:
+            state = await self.state(model)
+        except ContainerError:
+            return False
+        return state is not None and state.running and await self._parking.sleeps(model, state.run)
 
     async def runs(self, model: Model) -> bool:
         """Whether the model's container runs. Raises ContainerError."""
@@ -133,11 +137,7 @@ class Engines:
         """Wake it if it runs and sleeps; stop it if it can't be woken. How it comes in."""
         if model.park is None or self._parking is None:
             return START
-        state = await self.state(model)
-        if state is None or not state.running or self._awake.get(model.name) == state.run:
-            return START
-        # One that doesn't say whether it sleeps is taken to sleep: it was not seen awake.
-        if model.park.asleep is not None and not await self._parking.sleeps(model):
+        if not await self.sleeps(model):
             return START
         try:
             return await self._parking.enter(model)
@@ -174,7 +174,7 @@ class Engines:
         """The container is up, and the model of one that starts asleep is not there yet."""
         if model.park is None or not model.park.starts_asleep or self._parking is None:
             return
-        if await self._parking.sleeps(model):
+        if await self.sleeps(model):
             await self._parking.load(model)
 
     async def _exited(self, name: str) -> None:

@@ -38,8 +38,8 @@ class Parking:
         verdict = self.standing.of(model)
         return model.park is not None and (verdict is None or verdict.proved)
 
-    async def leave(self, model: Model) -> str:
-        """Have it sleep; the name of the way. ParkingError, after which it must be stopped."""
+    async def leave(self, model: Model, run: str) -> str:
+        """Have it sleep in this run; the name of the way. ParkingError: it must be stopped."""
         park = _park(model)
         try:
             if self.standing.of(model) is None:
@@ -49,11 +49,16 @@ class Parking:
         except (ParkingError, ProofError) as error:
             self.standing.demote(model, error.message)
             raise ParkingError(error.message) from error
+        self.standing.fell_asleep(model, run)
         return park.name
 
     async def enter(self, model: Model) -> str:
         """Have it wake; the name of the way. ParkingError, after which it must be restarted."""
         park = _park(model)
+        self.standing.awake(model)
+        if self.standing.of(model) is None and model.name not in self._before:
+            # Another process put it to sleep: there is nothing to compare with, and no blame.
+            raise ParkingError("what it said before it slept is not known any more")
         try:
             await self._calls(model, park.enter)
             await self._until(model, park.asleep, asleep=False)
@@ -71,19 +76,19 @@ class Parking:
         await self._calls(model, park.enter)
         await self._until(model, park.asleep, asleep=False)
 
-    async def sleeps(self, model: Model) -> bool:
-        """Whether its engine says that it sleeps; False if it says nothing."""
-        if model.park is None or model.park.asleep is None:
+    async def sleeps(self, model: Model, run: str) -> bool:
+        """Whether it sleeps in this run: its engine says so, or was told to and says nothing."""
+        if model.park is None:
             return False
+        if model.park.asleep is None:
+            return self.standing.asleep(model, run)
         try:
             return await self._flag(model, model.park.asleep) == model.park.asleep.asleep
         except ParkingError:
             return False
 
     async def _compare(self, model: Model) -> None:
-        before = self._before.pop(model.name, None)
-        if before is None:
-            raise ParkingError("nobody asked it anything before it slept")
+        before = self._before.pop(model.name)
         wrong = proof.differs(before, await proof.ask(self._session, model))
         if wrong is not None:
             raise ParkingError(f"after it woke, {wrong}")

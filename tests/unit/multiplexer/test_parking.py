@@ -56,6 +56,8 @@ class Floor:
     a: Sleeper
     b: Sleeper
     standing: Standing
+    session: aiohttp.ClientSession
+    probe: HttpProbe
 
     async def use(self, name: str) -> None:
         ticket = self.loop.ask(name)
@@ -101,7 +103,7 @@ async def floor(
         loop = Loop(known, containers, engines, ram=ram)
         await loop.open()
         try:
-            yield Floor(loop, containers, memory_of, a, b, standing)
+            yield Floor(loop, containers, memory_of, a, b, standing, session, probe)
         finally:
             await loop.aclose()
             await probe.close()
@@ -287,6 +289,43 @@ async def test_after_a_restart_the_one_that_was_awake_is_adopted() -> None:
         assert on.containers.running() == {"box-b"}, "what slept was stopped, not stranded"
         again.leave(ticket)
         await again.aclose()
+
+
+@pytest.mark.parametrize(("engine", "way"), WAYS, ids=[f"{e}-{w}" for e, w in WAYS])
+async def test_another_process_wakes_what_this_one_put_to_sleep(
+    engine: str, way: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "parking.json"
+    async with floor(park(engine, way), state=file) as on:
+        for name in "abab":
+            await on.use(name)
+        await on.loop.aclose()
+
+        parking = Parking(on.session, Standing(file))
+        engines = Engines(on.containers, on.probe, parking, poll_s=0.001)
+
+        ready = await engines.ensure_ready(on.loop.scheduler.models["a"])
+
+        assert ready.how == way
+        assert not on.a.asleep
+        assert (await engines.ensure_ready(on.loop.scheduler.models["b"])).how == "start"
+        assert on.containers.boxes["box-b"].starts == 1, "it was awake, and stays so"
+
+
+async def test_one_that_slept_unproved_through_a_restart_is_started_anew_and_not_blamed() -> None:
+    async with floor() as on:
+        for name in "ab":
+            await on.use(name)
+        await on.loop.aclose()
+        standing = Standing()
+        engines = Engines(on.containers, on.probe, Parking(on.session, standing), poll_s=0.001)
+        model = on.loop.scheduler.models["a"]
+        await engines.ensure_stopped(on.loop.scheduler.models["b"])
+
+        ready = await engines.ensure_ready(model)
+
+        assert ready.how == "start"
+        assert standing.of(model) is None
 
 
 def registry_of(on: Floor) -> Registry:
