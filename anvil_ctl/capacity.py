@@ -32,6 +32,8 @@ class Claim:
     kv_tokens: int = 0
     # One at a time with the others that swap; else it stays beside whatever runs.
     swap: bool = False
+    # What stays on the card while it sleeps.
+    asleep: int = 0
 
     @property
     def kv(self) -> int | None:
@@ -82,9 +84,12 @@ class CardLedger:
 
     @property
     def committed(self) -> int:
-        """What is taken at the worst moment: all that stay, and the largest of those that swap."""
+        """What is taken at the worst moment: all that stay, and the worst of those that swap beside
+        what the others leave behind while they sleep."""
         stay = sum(each.takes for each in self.claims if not each.swap)
-        return stay + max((each.takes for each in self.claims if each.swap), default=0)
+        left = sum(each.asleep for each in self.claims)
+        swapping = (each.takes + left - each.asleep for each in self.claims if each.swap)
+        return stay + max(swapping, default=0)
 
     @property
     def problems(self) -> list[str]:
@@ -124,6 +129,8 @@ class LoadClaim:
     resident: int | None = None
     weights: int | None = None
     swap: bool = False
+    # What it keeps of the host's RAM while it sleeps.
+    asleep: int = 0
 
     @property
     def held(self) -> int:
@@ -146,16 +153,19 @@ class RamLedger:
         swapping: dict[str, int] = {}
         for each in self.claims:
             if each.swap:
-                swapping[each.role] = max(swapping.get(each.role, 0), each.held)
+                asleep = sum(other.asleep for other in self.claims if other.role == each.role)
+                held = each.held + asleep - each.asleep
+                swapping[each.role] = max(swapping.get(each.role, 0), held)
         return stay + sum(swapping.values())
 
     @property
     def problems(self) -> list[str]:
         if self.memory is None or self.committed <= self.memory:
             return []
-        names = ", ".join(each.tier for each in self.claims if each.held)
+        names = ", ".join(each.tier for each in self.claims if each.held or each.asleep)
         over = self.committed - self.memory
-        held = f"{names} hold {self.committed} MiB of {self.memory} while they load"
+        while_ = "load or sleep" if any(each.asleep for each in self.claims) else "load"
+        held = f"{names} hold {self.committed} MiB of {self.memory} while they {while_}"
         return [f"host RAM: {held}: {over} too many"]
 
     @property
@@ -224,21 +234,33 @@ def ledger(machine: Machine, tiers: Iterable[tuple[Tier, Engine]]) -> Ledger:
         for name, role in machine.roles.items()
         if role.device == "nvidia" and any(tier.role == name for tier, _engine in given)
     ]
-    return Ledger(tuple(cards), RamLedger(machine.ram_mib, _loads([tier for tier, _ in given])))
+    return Ledger(tuple(cards), RamLedger(machine.ram_mib, _loads(given)))
 
 
-def _loads(tiers: Sequence[Tier]) -> tuple[LoadClaim, ...]:
+def _loads(tiers: Sequence[tuple[Tier, Engine]]) -> tuple[LoadClaim, ...]:
     found = []
-    for tier in tiers:
+    for tier, engine in tiers:
         memory = tier.memory
-        held, weights = memory.ram_mib, memory.weights_mib
-        found.append(LoadClaim(tier.id, tier.role, memory.loader, held, weights, tier.swap))
+        parking = engine.file.parking.get(tier.parking or "")
+        keeps = parking is not None and parking.holds == "weights"
+        found.append(
+            LoadClaim(
+                tier=tier.id,
+                role=tier.role,
+                loader=memory.loader,
+                resident=memory.ram_mib,
+                weights=memory.weights_mib,
+                swap=tier.swap,
+                asleep=memory.weights_mib or 0 if keeps else 0,
+            )
+        )
     return tuple(found)
 
 
 def claim(tier: Tier, role: Role, engine: Engine) -> Claim:
     """What a tier asks of its role's card."""
     memory = tier.memory
+    parking = engine.file.parking.get(tier.parking or "")
     sequences = tier.slots if engine.file.kv_cache == "slots" else 1
     return Claim(
         tier=tier.id,
@@ -249,6 +271,7 @@ def claim(tier: Tier, role: Role, engine: Engine) -> Claim:
         kv_bytes_per_token=memory.kv_bytes_per_token,
         kv_tokens=tier.window * sequences,
         swap=tier.swap,
+        asleep=parking.leftover_mib if parking is not None else 0,
     )
 
 

@@ -38,6 +38,47 @@ class EngineImage(BaseModel):
     driver: int | None = Field(default=None, gt=0)
 
 
+class ParkingCall(BaseModel):
+    """One POST to the engine; "{model}" in the body is the served name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: AbsolutePath
+    body: dict[str, str | int | bool | list[str]] = {}
+
+
+class ParkingFlag(BaseModel):
+    """Where the engine says whether it sleeps: a JSON value, its keys joined by dots."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: AbsolutePath
+    key: str
+    asleep: str | bool = True
+    awake: str | bool = False
+
+
+class EngineParking(BaseModel):
+    """One way to give up the card without exiting, which tiers give as `parking`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    leave: list[ParkingCall] = Field(min_length=1)
+    enter: list[ParkingCall] = Field(min_length=1)
+    asleep: ParkingFlag | None = None
+    # The container starts without its model.
+    starts_asleep: bool = False
+    # What it keeps in the host's RAM meanwhile, and of the card, in MiB.
+    holds: Literal["weights", "nothing"]
+    leftover_mib: int = Field(default=0, ge=0)
+    # What the engine is told for it: groups that are added, and flags whose groups are left out.
+    args: list[list[str]] = []
+    without: list[str] = []
+    environment: dict[str, str] = {}
+    # A template of the name that it serves the model under, where that can't be chosen.
+    served_name: str | None = None
+
+
 class EngineFile(BaseModel):
     """The content of an engine.toml."""
 
@@ -61,6 +102,7 @@ class EngineFile(BaseModel):
     # Kinds of files that it loads weights from; empty for one that is not to be checked.
     weights: list[Literal["gguf", "safetensors", "bin"]] = []
     images: dict[str, EngineImage] = Field(min_length=1)
+    parking: dict[str, EngineParking] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import tomlkit
 
+from anvil_ctl import swapping
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode, Router
 from anvil_ctl.config.schema import advice
@@ -18,6 +19,7 @@ from anvil_ctl.imagelock import pinned
 from anvil_ctl.rulebook import Rulebook
 from anvil_ctl.rules import Start, Verdict, judge
 from anvil_ctl.service import LABEL, Cache, Service, build, command_of, container_name
+from anvil_ctl.swapping import Swapped
 from anvil_ctl.templating import digest, environment
 
 ROOM = "lower that tier's vram_mib, memory_fraction, window or slots, or the role's reserve_mib"
@@ -327,24 +329,13 @@ class Renderer:
         }
 
     def _registry(self, mode: Mode, services: list[Service]) -> str:
-        rows = [
-            {
-                "name": tier.served_name,
-                "tier": tier.id,
-                "role": tier.role,
-                "container": service.container,
-                "url": f"http://{tier.id}:{self.engines[tier.engine].file.port}",
-                "health_path": self.engines[tier.engine].file.health_path,
-                "models_path": self.engines[tier.engine].file.models_path,
-                "start_timeout_s": tier.longest_start_s,
-                "stop_timeout_s": service.stop_grace_s,
-                "drain_timeout_s": self.config.router.drain_timeout_s,
-                "load_estimate_s": tier.load_estimate_s,
-            }
-            for tier, service in zip(self._tiers(mode), services, strict=True)
+        pairs = zip(self._tiers(mode), services, strict=True)
+        swapped = [
+            Swapped(tier, self.engines[tier.engine], service)
+            for tier, service in pairs
             if tier.swap
         ]
-        return json.dumps({"version": 1, "mode": mode, "models": rows}, indent=1) + "\n"
+        return swapping.registry(self.config, mode, swapped)
 
 
 def _shared(services: list[Service]) -> list[Cache]:

@@ -12,7 +12,7 @@ from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config.model import Config, Mode, Role
 from anvil_ctl.config.schema import advice
 from anvil_ctl.config.tier import Tier
-from anvil_ctl.engines import Engine, EngineImage
+from anvil_ctl.engines import Engine, EngineImage, EngineParking
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.rules import Verdict
 from anvil_ctl.templating import digest, environment
@@ -76,6 +76,8 @@ def build(
     ConfigError for a flag that the pinned engine does not know.
     """
     role = config.machine.roles[tier.role]
+    park = parking_of(tier, engine)
+    _refuse_a_name_that_is_not_served(config, tier, park)
     more = [argument for each in added for argument in each.arguments]
     command = [*command_of(config, tier, engine), *more]
     unknown = engine.unknown_flags(command)
@@ -99,6 +101,7 @@ def build(
         command=command,
         environment={
             **_Values(config, tier, role).mapping(image.environment),
+            **(park.environment if park else {}),
             **tier.env,
             **{name: value for each in added for name, value in each.environment.items()},
             **pins(role),
@@ -126,7 +129,40 @@ def build(
 def command_of(config: Config, tier: Tier, engine: Engine) -> list[str]:
     """What the engine is told for a tier, whether its version knows all of it or not."""
     values = _Values(config, tier, config.machine.roles[tier.role])
-    return [*values.groups(engine.file.args), *tier.extra_args]
+    park = parking_of(tier, engine)
+    if park is None:
+        return [*values.groups(engine.file.args), *tier.extra_args]
+    kept = [group for group in engine.file.args if group[0] not in park.without]
+    return [*values.groups([*kept, *park.args]), *tier.extra_args]
+
+
+def parking_of(tier: Tier, engine: Engine) -> EngineParking | None:
+    """The way in which a tier's engine gives up the card; ConfigError if it has no such way."""
+    if tier.parking is None:
+        return None
+    found = engine.file.parking.get(tier.parking)
+    if found is None:
+        known = ", ".join(engine.file.parking) or "none"
+        raise ConfigError(
+            f"tier {tier.id}: {tier.engine} has no parking {tier.parking!r}; it has: {known}"
+            f"{advice(tier.parking, engine.file.parking)}",
+            hint=f"set or leave out parking in the table of tier {tier.id}",
+        )
+    return found
+
+
+def _refuse_a_name_that_is_not_served(
+    config: Config, tier: Tier, park: EngineParking | None
+) -> None:
+    if park is None or park.served_name is None:
+        return
+    served = _Values(config, tier, config.machine.roles[tier.role]).served_name(park.served_name)
+    if served != tier.served_name:
+        raise ConfigError(
+            f"tier {tier.id}: with parking {tier.parking!r}, {tier.engine} serves the model as "
+            f"{served!r}, and not as {tier.served_name!r}",
+            hint=f"set served_name to that in the table of tier {tier.id}, or leave out parking",
+        )
 
 
 def pins(role: Role) -> dict[str, str]:
@@ -157,6 +193,9 @@ class _Values:
         """Groups of arguments in a row; one with a part that renders to nothing is left out."""
         filled = ([self._fill("args", part) for part in group] for group in groups)
         return [part for group in filled if all(group) for part in group]
+
+    def served_name(self, template: str) -> str:
+        return self._fill("parking.served_name", template)
 
     def mapping(self, templates: dict[str, str]) -> dict[str, str]:
         """A table's values; those that render to nothing are left out."""

@@ -60,6 +60,8 @@ def status(as_json: AsJson = False) -> None:
             for tier in found.tiers
         ],
     )
+    for role, text in found.roles.items():
+        console.say(f"role {role}: {text}")
     if found.disagreement:
         console.note(found.disagreement)
 

@@ -24,6 +24,7 @@ from anvil_ctl.cli import (
     modes,
     quickstart,
     serve,
+    swap,
     weights,
 )
 from anvil_ctl.errors import AnvilError
@@ -62,6 +63,7 @@ _VERBS = (
     images,
     weights,
     modes,
+    swap,
     inspect,
     doctor,
     connect,

@@ -161,6 +161,8 @@ class Tier(Table):
     start_timeout_s: int = Field(default=600, gt=0)
     first_start_timeout_s: int | None = Field(default=None, gt=0)
     load_estimate_s: float = Field(default=60, gt=0)
+    # A way of its engine's to give up the card without exiting; without it, it is stopped.
+    parking: Word | None = None
     env: dict[EnvName, str] = {}
     extra_args: list[str] = []
     status: Status | None = None
@@ -208,6 +210,12 @@ class Tier(Table):
                 "would refuse what the router lets through; lower it, or leave it out"
             )
             raise RuleError("A08", msg, f"set context_limit = {self.window} or less")
+        return self
+
+    @model_validator(mode="after")
+    def _only_what_swaps_is_parked(self) -> Self:
+        if self.parking is not None and not self.swap:
+            raise ValueError("parking goes with swap = true: nothing else makes it leave the card")
         return self
 
     @model_validator(mode="after")

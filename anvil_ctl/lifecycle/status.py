@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anvil_ctl.config import Mode, Tier
 from anvil_ctl.lifecycle.observe import CONTROL, Snapshot
@@ -34,6 +34,8 @@ class StackStatus:
     control: Mapping[str, str]
     tiers: tuple[TierStatus, ...]
     disagreement: str | None
+    # Of each role that models share: one line on how it stands.
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -61,7 +63,41 @@ def status(
         control={name: _control_state(found, name) for name in CONTROL},
         tiers=tuple(_tiers(site, found, mode, answering)) if mode else (),
         disagreement=_disagreement(found, mode),
+        roles=_roles(found.multiplexer) if mode else {},
     )
+
+
+def _roles(said: Mapping[str, object] | None) -> dict[str, str]:
+    """What the multiplexer says of each role, in words."""
+    shared = said.get("roles") if said else None
+    if not isinstance(shared, Mapping):
+        return {}
+    return {name: _role(role) for name, role in shared.items() if isinstance(role, Mapping)}
+
+
+def _role(role: Mapping[str, object]) -> str:
+    parts = [str(role.get("state"))]
+    if role.get("resident"):
+        parts[0] += f" with {role['resident']}"
+    for key, words in (("in_flight", "in flight"), ("queued", "waiting")):
+        counts = role.get(key)
+        total = sum(counts.values()) if isinstance(counts, Mapping) else 0
+        if total:
+            parts.append(f"{total} {words}")
+    asleep = role.get("asleep")
+    if isinstance(asleep, list) and asleep:
+        parts.append(f"{' and '.join(map(str, asleep))} asleep")
+    if role.get("last_error"):
+        parts.append(f"last error: {role['last_error']}")
+    return ", ".join(parts)
+
+
+def _asleep(said: Mapping[str, object] | None) -> set[str]:
+    """The models that sleep in a running container."""
+    shared = said.get("roles") if said else None
+    roles = shared.values() if isinstance(shared, Mapping) else ()
+    found = (role.get("asleep") for role in roles if isinstance(role, Mapping))
+    return {str(name) for names in found if isinstance(names, list) for name in names}
 
 
 def _disagreement(found: Snapshot, mode: Mode | None) -> str | None:
@@ -86,6 +122,7 @@ def _control_state(found: Snapshot, name: str) -> str:
 def _tiers(
     site: Site, found: Snapshot, mode: Mode, answering: Callable[[Mode, Tier], bool]
 ) -> Iterator[TierStatus]:
+    asleep = _asleep(found.multiplexer)
     for tier in site.config.modes[mode].enabled:
         name = site.renderer.container(mode, tier)
         container = next((each for each in found.containers if each.name == name), None)
@@ -96,6 +133,8 @@ def _tiers(
             state = "ready" if answering(mode, tier) else "loading"
         elif container and tier.swap:
             state = "stopped"
+        if tier.served_name in asleep:
+            state, running = "asleep", False
         yield TierStatus(
             id=tier.id,
             engine=tier.engine,

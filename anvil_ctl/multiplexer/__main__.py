@@ -25,10 +25,17 @@ def main() -> int:
     parser.add_argument(
         "--docker", default=docker, help="the guard, or unix:///var/run/docker.sock"
     )
+    parser.add_argument("--state", type=Path, help="a file for what was found out of parking")
     args = parser.parse_args()
     try:
         return serve.main(
-            args.registry, args.host, args.port, args.admin_host, args.admin_port, args.docker
+            args.registry,
+            args.host,
+            args.port,
+            args.admin_host,
+            args.admin_port,
+            args.docker,
+            args.state,
         )
     except AnvilError as error:
         hint = f"\n  {error.hint}" if error.hint else ""

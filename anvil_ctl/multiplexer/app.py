@@ -9,10 +9,11 @@ import msgspec
 
 from anvil_ctl.multiplexer import view
 from anvil_ctl.multiplexer.lease import lend
-from anvil_ctl.multiplexer.loop import Loop, Ticket
+from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.model import Refusal, RefusedError, UnknownModelError
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.relay import relay
+from anvil_ctl.multiplexer.ticket import Ticket
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import anthropic_error, openai_error
 from anvil_ctl.serving.exchange import Exchange
@@ -49,6 +50,7 @@ class Multiplexer:
         """What the data port serves."""
         routes = [
             Route("GET", "/healthz", self._healthz, open=True),
+            Route("GET", "/metrics", self._metrics, open=True),
             Route("GET", "/v1/models", self._models),
             Route("POST", "/v1/lease", self._lease),
             *(Route("POST", path, self._relay) for path in RELAYED),
@@ -62,7 +64,7 @@ class Multiplexer:
         return {
             "mode": self._loop.registry.mode,
             "config_hash": self._loop.registry.digest,
-            **view.status(self._loop.scheduler, self._loop.now()),
+            **view.status(self._loop.scheduler, self._loop.now(), self._loop.verdicts()),
         }
 
     async def reload(self) -> None:
@@ -81,9 +83,14 @@ class Multiplexer:
 
     async def _healthz(self, _request: Request, exchange: Exchange) -> None:
         loop = self._loop
-        exchange.reply(
-            200, msgspec.json.encode(view.healthz(loop.scheduler, loop.now(), time.time()))
-        )
+        said = view.healthz(loop.scheduler, loop.now(), time.time(), loop.verdicts())
+        exchange.reply(200, msgspec.json.encode(said))
+
+    async def _metrics(self, _request: Request, exchange: Exchange) -> None:
+        from anvil_ctl.multiplexer import exposition  # noqa: PLC0415 - the library is not free
+
+        body = exposition.text(self._loop.scheduler, self._loop.now())
+        exchange.reply(200, body, content_type=exposition.CONTENT_TYPE)
 
     async def _models(self, _request: Request, exchange: Exchange) -> None:
         exchange.reply(200, msgspec.json.encode(view.models(self._loop.scheduler)))
@@ -116,7 +123,7 @@ class Multiplexer:
         exchange.fields["model"] = name
         try:
             async with self._hold.admitted():
-                ticket = self._loop.ask(name)
+                ticket = self._loop.ask(name, interactive=_is_interactive(request))
                 try:
                     await use(ticket)
                 finally:
@@ -130,6 +137,11 @@ class Multiplexer:
 
 
 _BAD_BODY = "The body must be a JSON object whose `model` is a string."
+
+
+def _is_interactive(request: Request) -> bool:
+    """Whether somebody sits there and waits: such a request may go first, once."""
+    return request.headers.get("x-anvil-urgency", "").lower() == "interactive"
 
 
 def _refuse(request: Request, exchange: Exchange, status: int, kind: str, message: str) -> None:

@@ -11,12 +11,17 @@ from anvil_ctl.errors import AnvilError
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """How a container stands. `run` differs from one start to the next."""
+    """How a container stands. `run` differs from one start to the next.
+
+    `config_hash` is its label, "" without one; `memory_limit_mib` its share of the host's RAM.
+    """
 
     running: bool
     exit_code: int = 0
     run: str = ""
     oom_killed: bool = False
+    config_hash: str = ""
+    memory_limit_mib: int | None = None
 
     def described(self) -> str:
         """Why it isn't running, in words."""

@@ -14,6 +14,7 @@ import msgspec
 
 from anvil_ctl.multiplexer.containers import ContainerError, ContainerState, NoSuchContainerError
 
+_HASH_LABEL = "dev.anvil.config-hash"
 _QUICK = aiohttp.ClientTimeout(total=30, connect=5)
 _FAILURES = (
     aiodocker.DockerError,
@@ -34,8 +35,18 @@ class _State(msgspec.Struct, rename="pascal"):
     oom_killed: bool = msgspec.field(default=False, name="OOMKilled")
 
 
+class _Config(msgspec.Struct, rename="pascal"):
+    labels: dict[str, str] | None = None
+
+
+class _HostConfig(msgspec.Struct, rename="pascal"):
+    memory: int = 0
+
+
 class _Shown(msgspec.Struct, rename="pascal"):
     state: _State
+    config: _Config = msgspec.field(default_factory=_Config)
+    host_config: _HostConfig = msgspec.field(default_factory=_HostConfig)
 
 
 class DockerContainers:
@@ -52,14 +63,17 @@ class DockerContainers:
         """How a container stands now."""
         shown = await _told(name, self._docker.containers.container(name).show())
         try:
-            found = msgspec.convert(shown, _Shown).state
+            inspected = msgspec.convert(shown, _Shown)
         except msgspec.ValidationError as error:
             raise ContainerError(f"{name}: Docker's answer is not understood: {error}") from error
+        found, limit = inspected.state, inspected.host_config.memory
         return ContainerState(
             running=found.running and not found.restarting,
             exit_code=found.exit_code,
             run=found.started_at,
             oom_killed=found.oom_killed,
+            config_hash=(inspected.config.labels or {}).get(_HASH_LABEL, ""),
+            memory_limit_mib=limit >> 20 if limit else None,
         )
 
     async def start(self, name: str) -> None:

@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anvil_ctl.multiplexer.role import Role, State, Waiter
+
+# How a model is brought in where nothing keeps it half-way there: its container is started.
+START, STOP = "start", "stop"
 
 
 @dataclass(slots=True)
 class Measured:
-    """How long a model's phases take, in seconds. The registry's figure serves until one is seen.
+    """How long a model's phases take, in seconds, by the way in which they were done.
 
-    The last one seen and all before it weigh the same, so that the figure follows a change.
+    The registry's figure serves as an estimate until one is seen, and never as a threshold. The
+    last one seen and all before it weigh the same, so that the figure follows a change.
     """
 
-    load_s: float
+    guess_s: float
+    loads: dict[str, float] = field(default_factory=dict)
+    stops: dict[str, float] = field(default_factory=dict)
     drain_s: float = 0.0
-    stop_s: float = 0.0
-    loads: int = 0
+    # How it will be brought in and taken down next.
+    enters: str = START
+    leaves: str = STOP
 
-    def loaded(self, took_s: float) -> None:
+    @property
+    def load_s(self) -> float:
+        """What the next load takes."""
+        return self.loads.get(self.enters, self.guess_s)
+
+    @property
+    def load_known_s(self) -> float:
+        """The same as measured; 0 if it never was."""
+        return self.loads.get(self.enters, 0.0)
+
+    @property
+    def stop_s(self) -> float:
+        """What the next stop takes; 0 if it was never measured."""
+        return self.stops.get(self.leaves, 0.0)
+
+    def loaded(self, took_s: float, how: str = START) -> None:
         """Take in one load."""
-        self.load_s = (self.load_s + took_s) / 2 if self.loads else took_s
-        self.loads += 1
+        _take(self.loads, how, took_s)
 
     def drained(self, took_s: float) -> None:
         """Take in one drain."""
         self.drain_s = (self.drain_s + took_s) / 2
 
-    def stopped(self, took_s: float) -> None:
+    def stopped(self, took_s: float, how: str = STOP) -> None:
         """Take in one stop."""
-        self.stop_s = (self.stop_s + took_s) / 2 if self.stop_s else took_s
+        _take(self.stops, how, took_s)
+
+
+def _take(known: dict[str, float], how: str, took_s: float) -> None:
+    known[how] = (known[how] + took_s) / 2 if how in known else took_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +80,7 @@ def _until_served(
 ) -> float:
     total = _left_of_phase(role, measured, now)
     # While it stops, the holder is gone as far as whoever waits is concerned.
-    running = role.holder if role.state is State.LOADING else None
+    running = role.holder if role.state in (State.LOADING, State.READY) else None
     mine = ahead[-1].model
     for model in dict.fromkeys(waiter.model for waiter in ahead):
         if mine == running:
@@ -74,6 +99,8 @@ def _left_of_phase(role: Role, measured: dict[str, Measured], now: float) -> flo
     known, spent = measured[role.holder], now - role.since
     if role.state is State.LOADING:
         return max(0.0, known.load_s - spent)
+    if role.state is State.READY and role.due is not None:
+        return max(0.0, role.due - now)
     if role.state is State.DRAINING:
         return max(0.0, known.drain_s - spent) + known.stop_s
     if role.state is State.STOPPING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from anvil_ctl.multiplexer.loop import Loop, Ticket
+from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.model import RefusedError
+from anvil_ctl.multiplexer.ticket import Ticket
 from anvil_ctl.serving.exchange import Exchange
 
 _NDJSON = (("content-type", "application/x-ndjson"), ("cache-control", "no-store"))

@@ -13,45 +13,20 @@ import time
 from collections.abc import Awaitable, Callable
 
 from anvil_ctl.multiplexer.containers import ContainerError, Containers, NoSuchContainerError
-from anvil_ctl.multiplexer.engines import EngineError, Engines
+from anvil_ctl.multiplexer.engines import EngineError, Engines, Ready
 from anvil_ctl.multiplexer.estimate import Place
-from anvil_ctl.multiplexer.model import Model, Refusal, RefusedError
+from anvil_ctl.multiplexer.host import available_mib
+from anvil_ctl.multiplexer.model import Model, Refusal
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.role import Bounds, Role, State
 from anvil_ctl.multiplexer.scheduler import Scheduler
+from anvil_ctl.multiplexer.space import Space, asleep_beside
+from anvil_ctl.multiplexer.standing import Verdict
+from anvil_ctl.multiplexer.ticket import Ticket
+from anvil_ctl.multiplexer.turn import Pace
+from anvil_ctl.multiplexer.watch import now_and_then, on_exits
 
 log = logging.getLogger(__name__)
-
-_SWEEP_S = 10.0
-_RECONNECT_S = 1.0
-
-
-class Ticket:
-    """One request for a model, from asking to leaving."""
-
-    __slots__ = ("_outcome", "asked_at", "model", "number", "severed")
-
-    def __init__(self, number: int, model: str, asked_at: float) -> None:
-        self.number = number
-        self.model = model
-        self.asked_at = asked_at
-        self.severed = asyncio.Event()
-        self._outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
-
-    async def granted(self, within_s: float | None = None) -> bool:
-        """Wait for the lease; False if it takes longer than that. Raises RefusedError."""
-        if not self._outcome.done():
-            await asyncio.wait([self._outcome], timeout=within_s)
-        if not self._outcome.done():
-            return False
-        refusal = self._outcome.result()
-        if refusal is not None:
-            raise RefusedError(refusal)
-        return True
-
-    def settle(self, refusal: Refusal | None) -> None:
-        """The scheduler has decided."""
-        self._outcome.set_result(refusal)
 
 
 class Loop:
@@ -64,8 +39,11 @@ class Loop:
         engines: Engines,
         *,
         bounds: Bounds | None = None,
+        pace: Pace | None = None,
+        ram: Callable[[], int | None] = available_mib,
     ) -> None:
         self.registry = registry
+        self._space = Space(ram)
         self._containers = containers
         self._engines = engines
         self._numbers = itertools.count(1)
@@ -77,7 +55,7 @@ class Loop:
         self._closed: list[asyncio.Future[None]] = []
         self._seen: dict[str, tuple[State, str | None]] = {}
         self._severed = 0
-        self.scheduler = Scheduler(registry.models, self, bounds)
+        self.scheduler = Scheduler(registry.models, self, bounds, pace)
 
     # life
 
@@ -85,8 +63,8 @@ class Loop:
         """Adopt what runs already, and watch from here on."""
         self._adopt(await self._running(self.registry))
         self._watching |= {
-            asyncio.create_task(self._watch_events()),
-            asyncio.create_task(self._watch_states()),
+            asyncio.create_task(on_exits(self._containers, self._exited)),
+            asyncio.create_task(now_and_then(self._check_all)),
         }
 
     async def aclose(self) -> None:
@@ -100,12 +78,12 @@ class Loop:
 
     # requests
 
-    def ask(self, model: str) -> Ticket:
+    def ask(self, model: str, *, interactive: bool = False) -> Ticket:
         """Ask for a model; `leave` must follow, whatever happens. Raises UnknownModelError."""
         ticket = Ticket(next(self._numbers), model, self.now())
         self._tickets[ticket.number] = ticket
         try:
-            self.scheduler.ask(ticket.number, model, ticket.asked_at)
+            self.scheduler.ask(ticket.number, model, ticket.asked_at, interactive=interactive)
         except BaseException:
             del self._tickets[ticket.number]
             raise
@@ -117,6 +95,12 @@ class Loop:
         if self._tickets.pop(ticket.number, None) is not None:
             self.scheduler.leave(ticket.number, self.now())
             self._after()
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """What was found out of the models that can sleep, by name."""
+        models = self.scheduler.models.values()
+        found = ((model.name, self._engines.verdict(model)) for model in models)
+        return {name: verdict for name, verdict in found if verdict is not None}
 
     def place(self, ticket: Ticket) -> Place | None:
         """Where a waiter stands; None once it doesn't wait."""
@@ -172,13 +156,18 @@ class Loop:
         """Effects: the lease has ended."""
         self._tickets[ticket].severed.set()
 
+    def forbids(self, model: Model, leaving: Model | None) -> Refusal | None:
+        """Effects: whether the machine has room."""
+        return self._space.room(self.registry, self.scheduler, model, leaving).refusal
+
     def start(self, model: Model) -> None:
         """Effects: bring the model up."""
         self._do(model.role, lambda: self._bring_up(model))
 
-    def stop(self, model: Model) -> None:
-        """Effects: take the model down."""
-        self._do(model.role, lambda: self._take_down(model))
+    def stop(self, model: Model, *, park: bool) -> None:
+        """Effects: take the model down, or have it sleep."""
+        park = park and self._space.may_sleep(self.registry, self.scheduler, model)
+        self._do(model.role, lambda: self._take_down(model, park=park))
 
     # what takes time
 
@@ -198,8 +187,7 @@ class Loop:
 
     async def _bring_up(self, model: Model) -> None:
         try:
-            await self._clear(model)
-            run = await self._engines.ensure_ready(model)
+            ready = await self._load(model)
         except (EngineError, ContainerError) as error:
             self.scheduler.start_failed(model.name, error.message, self.now())
         except Exception as error:
@@ -208,22 +196,50 @@ class Loop:
             cause = f"internal error: {type(error).__name__}"
             self.scheduler.start_failed(model.name, cause, self.now())
         else:
-            self._runs[model.name] = run
-            self.scheduler.started(model.name, self.now())
+            self._runs[model.name] = ready.run
+            self.scheduler.started(model.name, self.now(), ready.how)
         self._after()
+
+    async def _load(self, model: Model) -> Ready:
+        """Make room and bring it up. If it only comes up once those that sleep have exited, they
+        had not given up what they said."""
+        await self._clear(model)
+        found = self._space.room(self.registry, self.scheduler, model, None)
+        if found.warning:
+            log.warning("%s", found.warning)
+        for name in found.to_stop:
+            await self._end_sleep(self.scheduler.models[name])
+        try:
+            return await self._engines.ensure_ready(model)
+        except EngineError as error:
+            asleep = asleep_beside(self.scheduler, model)
+            if not asleep:
+                raise
+            log.warning("%s; once more without what sleeps", error.message)
+            for each in [*asleep, model]:
+                await self._end_sleep(each)
+            ready = await self._engines.ensure_ready(model)
+            for each in asleep:
+                self._engines.demote(each, f"{model.name} did not start beside it: {error.message}")
+            return ready
+
+    async def _end_sleep(self, model: Model) -> None:
+        await self._engines.ensure_stopped(model)
+        self.scheduler.died(model.name, "stopped to make room", self.now())
 
     async def _clear(self, model: Model) -> None:
         """Stop whatever else of the role runs: left by a crash, or started by someone else."""
+        asleep = {each.name for each in asleep_beside(self.scheduler, model)}
         for other in self.registry.models:
-            if other.role != model.role or other.name == model.name:
+            if other.role != model.role or other.name in {model.name, *asleep}:
                 continue
             if await self._engines.runs(other):
                 log.warning("%s runs without being resident; stopping it", other.container)
                 await self._engines.ensure_stopped(other)
 
-    async def _take_down(self, model: Model) -> None:
+    async def _take_down(self, model: Model, *, park: bool) -> None:
         try:
-            await self._engines.ensure_stopped(model)
+            how = await self._engines.ensure_gone(model, park=park)
         except EngineError as error:
             self.scheduler.stop_failed(model.name, error.message, self.now())
         except Exception as error:
@@ -232,19 +248,36 @@ class Loop:
             cause = f"internal error: {type(error).__name__}"
             self.scheduler.stop_failed(model.name, cause, self.now())
         else:
-            self.scheduler.stopped(model.name, self.now())
+            self.scheduler.stopped(model.name, self.now(), how)
         self._after()
 
-    async def _running(self, registry: Registry) -> list[Model]:
-        looked = await asyncio.gather(*(self._runs_now(model) for model in registry.models))
-        return [model for model, runs in zip(registry.models, looked, strict=True) if runs]
+    # what runs already
 
-    async def _runs_now(self, model: Model) -> bool:
+    async def _running(self, registry: Registry) -> list[Model]:
+        """The models whose containers run and are of this definition; others are stopped.
+
+        Those that sleep come last, so that one that was serving is adopted.
+        """
+        looked = await asyncio.gather(*(self._looked_at(model) for model in registry.models))
+        running = [model for model, runs in zip(registry.models, looked, strict=True) if runs]
+        asleep = await asyncio.gather(*(self._engines.sleeps(model) for model in running))
+        pairs = zip(asleep, running, strict=True)
+        return [model for _asleep, model in sorted(pairs, key=lambda pair: pair[0])]
+
+    async def _looked_at(self, model: Model) -> bool:
         try:
-            return await self._engines.runs(model)
-        except ContainerError as error:
+            state = await self._engines.state(model)
+            self._space.limits[model.container] = state.memory_limit_mib if state else None
+            if state is None or not state.running:
+                return False
+            if model.config_hash and state.config_hash not in ("", model.config_hash):
+                log.warning("%s is of another definition; stopping it", model.container)
+                await self._engines.ensure_stopped(model)
+                return False
+        except (ContainerError, EngineError) as error:
             log.warning("can't tell whether %s runs: %s", model.name, error.message)
             return False
+        return True
 
     def _adopt(self, running: list[Model]) -> None:
         """Make what runs the resident; of several in a role the first, whose load stops others."""
@@ -256,31 +289,22 @@ class Loop:
 
     # watching
 
-    async def _watch_events(self) -> None:
-        while True:
-            try:
-                async for container in self._containers.exits():
-                    for model in self.registry.models:
-                        if model.container == container:
-                            await self._check(model.name)
-                trouble = "the stream ended"
-            except ContainerError as error:
-                trouble = error.message
-            log.info("no events from Docker: %s", trouble)
-            await asyncio.sleep(_RECONNECT_S)
+    async def _exited(self, container: str) -> None:
+        for model in self.registry.models:
+            if model.container == container:
+                await self._check(model.name)
 
-    async def _watch_states(self) -> None:
-        """What the events miss, such as an exit while their stream was down."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            for role in list(self.scheduler.roles.values()):
-                if role.resident is not None:
-                    await self._check(role.resident)
+    async def _check_all(self) -> None:
+        for role in list(self.scheduler.roles.values()):
+            for name in [role.resident, *role.parked]:
+                if name is not None:
+                    await self._check(name)
 
     async def _check(self, name: str) -> None:
-        """Tell the scheduler if a resident's container isn't the run that became resident."""
+        """Tell the scheduler if a container isn't the run that became resident, or fell asleep."""
         model, run = self.scheduler.models.get(name), self._runs.get(name)
-        if model is None or self.scheduler.roles[model.role].resident != name:
+        role = self.scheduler.roles[model.role] if model is not None else None
+        if model is None or role is None or (role.resident != name and name not in role.parked):
             return
         try:
             state = await self._containers.state(model.container)

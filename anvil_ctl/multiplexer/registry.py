@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from anvil_ctl.errors import ConfigError
-from anvil_ctl.multiplexer.model import Model
+from anvil_ctl.multiplexer.model import Memory, Model, Park
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Path = Annotated[str, msgspec.Meta(pattern=r"^/[\x21-\x7e]*$")]
@@ -35,20 +35,29 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=999)] = 10.0
     drain_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 30.0
     load_estimate_s: _Seconds = 60.0
+    park: Park | None = None
+    memory: Memory = Memory()
+    fingerprint: str = ""
+    config_hash: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     models: list[_Row]
     mode: str = ""
+    cards: dict[str, int] = {}
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """The models of one mode. `digest` is the SHA-256 of the file's bytes, in hex."""
+    """The models of one mode. `digest` is the SHA-256 of the file's bytes, in hex.
+
+    `cards` is what models of a role may take of its card, in MiB; a role that isn't there has none.
+    """
 
     mode: str
     models: tuple[Model, ...]
     digest: str
+    cards: dict[str, int] = {}
 
 
 def load(path: Path) -> Registry:
@@ -77,8 +86,8 @@ def parse(raw: bytes, source: str) -> Registry:
         _check(source, number, row)
     _check_unique(source, file.models, "name", lambda row: row.name)
     _check_unique(source, file.models, "container", lambda row: row.container)
-    models = tuple(msgspec.convert(msgspec.structs.asdict(row), Model) for row in file.models)
-    return Registry(file.mode, models, hashlib.sha256(raw).hexdigest())
+    models = tuple(Model(*msgspec.structs.astuple(row)) for row in file.models)
+    return Registry(file.mode, models, hashlib.sha256(raw).hexdigest(), file.cards)
 
 
 def _check(source: str, number: int, row: _Row) -> None:

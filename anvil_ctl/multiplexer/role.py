@@ -23,7 +23,7 @@ class State(StrEnum):
 
 # From each state, the states that may follow.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.IDLE: frozenset({State.LOADING}),
+    State.IDLE: frozenset({State.LOADING, State.STOPPING}),
     State.LOADING: frozenset({State.READY, State.STOPPING}),
     State.READY: frozenset({State.DRAINING, State.LOADING, State.FAILED}),
     State.DRAINING: frozenset({State.READY, State.STOPPING}),
@@ -46,16 +46,31 @@ class Why(StrEnum):
     ADOPTED = "adopted"
     RESTARTED = "restarted"
     RESTORED = "restored"
+    GIVEN_UP = "given-up"
     START_FAILED = "start-failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waiter:
-    """Somebody who waits for a model. `since` is the time of asking."""
+    """Somebody who waits for a model. `since` is the time of asking.
+
+    `passed` is how often somebody interactive who came later was let in first.
+    """
 
     ticket: int
     model: str
     since: float
+    interactive: bool = False
+    passed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A model that did not come up, or went down twice: not tried again before `until`."""
+
+    cause: str
+    until: float
+    times: int
 
 
 @dataclass(slots=True)
@@ -68,7 +83,12 @@ class Swap:
     drain_s: float = 0.0
     stop_s: float = 0.0
     load_s: float = 0.0
+    # How the one went and the other came: stop and start, or what an engine has that is quicker.
+    left: str = ""
+    entered: str = ""
     severed: int = 0
+    # Somebody interactive did not let the former resident have its time.
+    jumped: bool = False
     result: str = "under way"
 
 
@@ -79,6 +99,9 @@ class Bounds:
     max_waiting: int = 32
     max_wait_s: float = 900.0
     restart_window_s: float = 60.0
+    # A model that fails is let alone for as long as its failure took, twice that the next time ...
+    backoff_least_s: float = 2.0
+    backoff_most_s: float = 600.0
 
 
 @dataclass(slots=True)
@@ -89,6 +112,8 @@ class Counters:
     drain_waits: int = 0
     severed: int = 0
     rollbacks: int = 0
+    given_up: int = 0
+    jumps: int = 0
     load_failures: int = 0
     restarts: int = 0
     refusals: int = 0
@@ -99,7 +124,9 @@ class Counters:
 class Role:
     """A role's state. `holder` is the model whose container may be running, whatever the state.
 
-    `previous` is the model to restore if the one being loaded fails.
+    `previous` is the model to restore if the one being loaded fails. `idle_since` is when the last
+    lease ended. `cut_short` says that this residency began by cutting another's short. `parked` are
+    the models that sleep in a running container.
     """
 
     name: str
@@ -111,14 +138,19 @@ class Role:
     previous: str | None = None
     drain_by: float = 0.0
     ready_since: float = 0.0
+    idle_since: float = 0.0
+    cut_short: bool = False
+    # READY: when the resident makes way if nothing happens until then.
+    due: float | None = None
     restarted_at: float | None = None
     closing: bool = False
-    cause: str | None = None
     swap: Swap | None = None
     last_swap: Swap | None = None
     last_error: str | None = None
     waiters: list[Waiter] = field(default_factory=list)
     leases: dict[int, str] = field(default_factory=dict)
+    broken: dict[str, Broken] = field(default_factory=dict)
+    parked: dict[str, None] = field(default_factory=dict)
 
     @property
     def resident(self) -> str | None:
@@ -132,13 +164,26 @@ class Role:
         self.state = state
         self.since = now
 
-    def wanted(self) -> str | None:
-        """The model of whoever has waited longest."""
-        return self.waiters[0].model if self.waiters else None
+    def finish(self, result: str) -> None:
+        """The swap that is under way, if one is, has ended."""
+        if self.swap is not None:
+            self.swap.result = result
+            self.last_swap, self.swap = self.swap, None
 
-    def wanted_instead(self) -> str | None:
-        """The model, other than the holder, of whoever has waited longest for one."""
-        return next((w.model for w in self.waiters if w.model != self.holder), None)
+    def asked_for(self, name: str | None) -> bool:
+        """Whether somebody waits for this model."""
+        return any(waiter.model == name for waiter in self.waiters)
+
+    def others(self) -> list[Waiter]:
+        """Who waits for another model than the holder, whoever has waited longest first."""
+        return [waiter for waiter in self.waiters if waiter.model != self.holder]
+
+    def keep(self, models: dict[str, Model]) -> None:
+        """Have only these models, and forget the others."""
+        self.models = models
+        self.previous = self.previous if self.previous in models else None
+        self.parked = {name: None for name in self.parked if name in models}
+        self.broken = {name: each for name, each in self.broken.items() if name in models}
 
     def in_flight(self) -> dict[str, int]:
         """Leases per model."""

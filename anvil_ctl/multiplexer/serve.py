@@ -8,13 +8,17 @@ import logging
 import os
 from pathlib import Path
 
+import aiohttp
+
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.multiplexer import registry as registries
 from anvil_ctl.multiplexer.app import Multiplexer, envelope
 from anvil_ctl.multiplexer.docker_containers import DockerContainers
 from anvil_ctl.multiplexer.engines import Engines
 from anvil_ctl.multiplexer.loop import Loop
+from anvil_ctl.multiplexer.parking import Parking
 from anvil_ctl.multiplexer.probe import HttpProbe
+from anvil_ctl.multiplexer.standing import Standing
 from anvil_ctl.serving import logs, process
 from anvil_ctl.serving.access import log_access
 from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
@@ -34,11 +38,18 @@ _GRACE_S = 30.0
 
 
 def main(  # noqa: PLR0917 - called with the command line's values, in its order
-    registry: Path, host: str, port: int, admin_host: str, admin_port: int, docker: str
+    registry: Path,
+    host: str,
+    port: int,
+    admin_host: str,
+    admin_port: int,
+    docker: str,
+    state: Path | None = None,
 ) -> int:
     """Serve until told to stop; returns the exit code. Raises AnvilError before it listens.
 
-    Containers are left as they are at the end: the next start adopts them.
+    Containers are left as they are at the end: the next start adopts them. `state` is a file for
+    what was found out of ways to park.
     """
     loaded = registries.load(registry)
     token = os.environ.get(TOKEN_ENV, "").strip() or None
@@ -52,7 +63,9 @@ def main(  # noqa: PLR0917 - called with the command line's values, in its order
 
     async def build() -> Running:
         containers, probe, pool, hold = DockerContainers(docker), HttpProbe(), Pool(), Hold()
-        loop = Loop(loaded, containers, Engines(containers, probe))
+        session = aiohttp.ClientSession(trust_env=False)
+        parking = Parking(session, Standing(state))
+        loop = Loop(loaded, containers, Engines(containers, probe, parking))
         load = functools.partial(registries.load, registry)
         multiplexer = Multiplexer(loop, load, pool=pool, hold=hold)
         data = Server(multiplexer.app(auth), envelope=envelope, finished=log_access)
@@ -68,6 +81,7 @@ def main(  # noqa: PLR0917 - called with the command line's values, in its order
             await loop.aclose()
             await pool.close()
             await probe.close()
+            await session.close()
             await containers.close()
 
         await loop.open()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
+from anvil_ctl.multiplexer.model import Model
 from anvil_ctl.multiplexer.role import Role, State, Swap
 from anvil_ctl.multiplexer.scheduler import Scheduler
+from anvil_ctl.multiplexer.standing import Verdict
 
 _SWAPPING = frozenset({State.DRAINING, State.STOPPING, State.LOADING})
 
 
-def healthz(scheduler: Scheduler, now: float, wall: float) -> dict[str, object]:
+Verdicts = Mapping[str, Verdict]
+
+
+def healthz(scheduler: Scheduler, now: float, wall: float, verdicts: Verdicts) -> dict[str, object]:
     """The body of GET /healthz. `wall` is the time of day at `now`, in seconds since 1970.
 
-    The flat keys are about the first role that swaps, or else the first; `roles` has all.
+    `verdicts` are those on models that can sleep, if they were tried. The flat keys are about the
+    first role that swaps, or else the first; `roles` has all.
     """
     roles = list(scheduler.roles.values())
     views = {role.name: _role(scheduler, role, now, wall) for role in roles}
@@ -32,12 +39,22 @@ def healthz(scheduler: Scheduler, now: float, wall: float) -> dict[str, object]:
         "counters": asdict(scheduler.counters),
         "last_swap": flat.get("last_swap"),
         "roles": views,
+        "parking": {
+            model.name: _parking(model, verdicts)
+            for model in scheduler.models.values()
+            if model.park is not None
+        },
     }
 
 
-def status(scheduler: Scheduler, now: float) -> dict[str, object]:
+def status(scheduler: Scheduler, now: float, verdicts: Verdicts) -> dict[str, object]:
     """The multiplexer's own keys of GET /admin/status."""
     return {
+        "parking": {
+            model.name: _parking(model, verdicts)
+            for model in scheduler.models.values()
+            if model.park is not None
+        },
         "roles": {
             role.name: {
                 "resident": role.resident,
@@ -46,6 +63,7 @@ def status(scheduler: Scheduler, now: float) -> dict[str, object]:
                 "queued": role.queued(),
                 "last_error": role.last_error,
                 "state_s": round(now - role.since, 3),
+                "asleep": list(role.parked),
             }
             for role in scheduler.roles.values()
         },
@@ -93,7 +111,21 @@ def _role(scheduler: Scheduler, role: Role, now: float, wall: float) -> dict[str
         "resident_age_s": round(now - role.ready_since, 3) if role.resident else None,
         "last_swap": _swap(role.last_swap, wall - now),
         "last_error": role.last_error,
+        "makes_way_in_s": None if role.due is None else round(max(0.0, role.due - now), 3),
+        "asleep": list(role.parked),
+        "let_alone": {
+            name: {"cause": each.cause, "for_s": round(each.until - now, 3)}
+            for name, each in role.broken.items()
+            if each.until > now
+        },
     }
+
+
+def _parking(model: Model, verdicts: Verdicts) -> dict[str, object]:
+    verdict = verdicts.get(model.name)
+    state = "untried" if verdict is None else "proved" if verdict.proved else "given up"
+    way = model.park.name if model.park is not None else None
+    return {"way": way, "state": state, "reason": verdict.reason if verdict else ""}
 
 
 def _swap(swap: Swap | None, offset: float) -> dict[str, object] | None:
@@ -105,6 +137,9 @@ def _swap(swap: Swap | None, offset: float) -> dict[str, object] | None:
         "drain_s": round(swap.drain_s, 3),
         "stop_s": round(swap.stop_s, 3),
         "load_s": round(swap.load_s, 3),
+        "left": swap.left,
+        "entered": swap.entered,
+        "jumped": swap.jumped,
         "severed": swap.severed,
         "result": swap.result,
         "at": round(swap.began + offset, 3),

@@ -34,7 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for network in (found.project, f"{found.project}-guard"):
             if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
                 docker("network", "rm", network)
-        for volume in (found.volume, f"{found.project}-state"):
+        for volume in (found.volume, f"{found.project}-state", f"{found.project}-swaps"):
             if docker("volume", "ls", "--quiet", "--filter", f"name=^{volume}$").strip():
                 docker("volume", "rm", volume)
 

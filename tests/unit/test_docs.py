@@ -89,7 +89,7 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-@pytest.mark.parametrize("page", ["docs/explanation/limits.md"])
+@pytest.mark.parametrize("page", ["docs/explanation/limits.md", "docs/explanation/multiplexer.md"])
 def test_every_test_that_a_page_names_is_there(page: str) -> None:
     named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", read(page))
 

@@ -266,3 +266,37 @@ def test_slots_are_always_given(site: str, mode: Mode, tier: Tier) -> None:
 
     if tier.engine in flags:
         assert command[command.index(flags[tier.engine]) + 1] == str(tier.slots)
+
+
+@each_tier
+def test_an_engine_is_started_by_its_name_in_full_and_once(
+    site: str, mode: Mode, tier: Tier
+) -> None:
+    """An image's own entrypoint changes from one version to the next; once it came to `serve serve`."""
+    service = case(site, mode, tier)
+
+    assert service.entrypoint
+    assert service.command[0] not in service.entrypoint
+
+
+@each_tier
+def test_an_engine_is_published_on_this_machine_alone(site: str, mode: Mode, tier: Tier) -> None:
+    assert case(site, mode, tier).publish.startswith("127.0.0.1:")
+
+
+@each_tier
+def test_weights_are_named_as_the_container_sees_them(site: str, mode: Mode, tier: Tier) -> None:
+    """Neither a folder of the host nor a repository's id, which made a mount of `vol:nvidia`."""
+    command = case(site, mode, tier).command
+
+    assert f"/models/{tier.weights}" in command
+    assert not {tier.weights, tier.model} & set(command)
+
+
+@each_site
+def test_what_an_engine_leaves_behind_is_reaped(site: str) -> None:
+    for mode in RENDERERS[site].config.modes:
+        compose = RENDERERS[site].mode(mode).compose
+        engines = RENDERERS[site].config.modes[mode].enabled
+
+        assert compose.count("\n    init: true\n") == len(engines)

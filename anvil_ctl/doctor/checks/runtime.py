@@ -272,6 +272,12 @@ def _roles(said: Mapping[str, object]) -> Iterator[Finding]:
         else:
             resident = role.get("resident") or "nothing"
             yield ok(f"role {name} is {role.get('state')}, with {resident} loaded")
+    parking = said.get("parking")
+    for name, found in (parking if isinstance(parking, dict) else {}).items():
+        if found.get("state") == "given up":
+            problem = f"{name} is stopped instead of parked: {found.get('reason')}"
+            expected = f"the model as it was after {found.get('way')}"
+            yield warn(problem, expected, "anvil-ctl logs multiplexer")
 
 
 _CONTAINERS = looking(Look.CONTAINERS)

@@ -56,6 +56,29 @@ def test_a_live_mode_shows_each_tier_and_who_is_resident(site: Site) -> None:
     assert rows == [("quick", "loading", "cpu", True), ("long", "stopped", "cpu", False)]
 
 
+def test_what_sleeps_in_a_running_container_is_not_resident(site: Site) -> None:
+    both = (FLEXIBILITY[0], engine("flexibility", "long", "running", "healthy"))
+    role = {
+        "state": "ready",
+        "resident": "smollm2-135m-quick",
+        "in_flight": {"smollm2-135m-quick": 2},
+        "queued": {"smollm2-135m-long": 1},
+        "asleep": ["smollm2-135m-long"],
+        "last_error": "box exited with code 1",
+    }
+    world = observed("flexibility", flexibility="")
+    found = Snapshot((*CONTROL, *both), {}, {"roles": {"cpu": role}}, world)
+
+    said = status(site, found, loading)
+
+    rows = [(tier.id, tier.state, tier.resident) for tier in said.tiers]
+    assert rows == [("quick", "loading", True), ("long", "asleep", False)]
+    assert said.roles == {
+        "cpu": "ready with smollm2-135m-quick, 2 in flight, 1 waiting, smollm2-135m-long asleep, "
+        "last error: box exited with code 1"
+    }
+
+
 def test_what_is_asked_for_is_told_beside_what_is_live(site: Site) -> None:
     found = Snapshot((*CONTROL, *FLEXIBILITY), {}, {}, observed("flexibility", flexibility=""))
 

@@ -52,6 +52,9 @@ class FakeContainers:
         self.most = 0
         self.down = False
         self.on_stop: Callable[[str], None] = lambda _name: None
+        # What a start comes to (an exit code, or None), and what an end does, by name.
+        self.on_start: dict[str, Callable[[], int | None]] = {}
+        self.on_end: dict[str, Callable[[], None]] = {}
         self._events: asyncio.Queue[str] = asyncio.Queue()
 
     def running(self) -> set[str]:
@@ -67,6 +70,8 @@ class FakeContainers:
         self.acts.append(f"start {name}")
         box.starts += 1
         code = box.exits_while_loading
+        if name in self.on_start:
+            code = self.on_start[name]()
         box.state = ContainerState(
             running=code is None, exit_code=code or 0, run=f"{name}-{box.starts}"
         )
@@ -100,6 +105,7 @@ class FakeContainers:
         if box.state.running:
             box.state = replace(box.state, running=False, exit_code=code)
             self._events.put_nowait(name)
+            self.on_end.get(name, lambda: None)()
 
     def _box(self, name: str) -> Box:
         if self.down:

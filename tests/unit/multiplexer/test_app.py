@@ -214,6 +214,18 @@ async def test_a_lease_lives_exactly_as_long_as_its_connection(rig: Rig) -> None
     await second.close()
 
 
+async def test_who_says_that_somebody_sits_there_waits_as_such(rig: Rig) -> None:
+    rig.a.health = 503
+    urgent = ("x-anvil-urgency", "interactive")
+
+    await rig.clients.send(rig.port, "POST", "/v1/lease", {"model": "a"}, TOKEN, urgent)
+    await rig.clients.send(rig.port, "POST", "/v1/completions", {"model": "a"}, TOKEN)
+    await until(lambda: len(rig.loop.scheduler.roles["cpu"].waiters) == 2)
+
+    waiting = rig.loop.scheduler.roles["cpu"].waiters
+    assert sorted(waiter.interactive for waiter in waiting) == [False, True]
+
+
 async def test_a_waiter_that_leaves_causes_no_swap(rig: Rig) -> None:
     first = await rig.lease("a")
     while (await first.line())["state"] != "granted":
@@ -241,7 +253,8 @@ async def test_a_refused_lease_says_why_and_ends(rig: Rig) -> None:
         "state": "refused",
         "status": 503,
         "code": "backend_unavailable",
-        "message": "box-b exited with code 3 while it loaded b",
+        "message": "box-b exited with code 3 while it loaded b; its last words: "
+        "anvil-ctl logs tier-b",
         "retry_after_s": 5,
     }
     assert await lease.piece() == b""
@@ -351,6 +364,55 @@ async def test_health_has_the_last_swap_with_its_phases(rig: Rig) -> None:
     counters = health["counters"]
     assert isinstance(counters, dict)
     assert counters["swaps"] == 1
+
+
+async def test_prometheus_reads_state_queue_and_counters(rig: Rig) -> None:
+    for name in "ab":
+        await (await rig.post("/v1/completions", {"model": name})).body()
+
+    wire = await rig.clients.call(rig.port, "GET", "/metrics")
+    text = (await wire.body()).decode()
+
+    assert wire.headers["content-type"].startswith("text/plain")
+    for line in (
+        "anvil_multiplexer_swaps_total 1.0",
+        'anvil_multiplexer_role_state{role="cpu",state="ready"} 1.0',
+        'anvil_multiplexer_resident{model="b",role="cpu"} 1.0',
+        'anvil_multiplexer_queued{model="a",role="cpu"} 0.0',
+        'anvil_multiplexer_last_swap_seconds{phase="load",role="cpu"}',
+        'anvil_multiplexer_load_seconds{how="start",model="a"}',
+    ):
+        assert line in text
+
+
+async def test_health_says_what_is_let_alone_and_for_how_long(rig: Rig) -> None:
+    rig.containers.boxes["box-b"].exits_while_loading = 3
+    await (await rig.post("/v1/completions", {"model": "a"})).body()
+    await (await rig.post("/v1/completions", {"model": "b"})).body()
+    await until(lambda: rig.loop.scheduler.roles["cpu"].resident == "a")
+
+    said = await rig.health()
+
+    roles = said["roles"]
+    assert isinstance(roles, dict)
+    assert roles["cpu"]["makes_way_in_s"] is None
+    assert "exited with code 3" in roles["cpu"]["let_alone"]["b"]["cause"]
+    assert 0 < roles["cpu"]["let_alone"]["b"]["for_s"] <= 2.0
+    assert (roles["cpu"]["asleep"], said["parking"]) == ([], {})
+
+
+async def test_health_says_when_the_resident_makes_way(rig: Rig) -> None:
+    await (await rig.post("/v1/completions", {"model": "a"})).body()
+    rig.loop.scheduler.measured["b"].loaded(50.0)
+    busy, queued = await rig.lease("a"), await rig.lease("b")
+    await queued.line()
+
+    roles = (await rig.health())["roles"]
+
+    assert isinstance(roles, dict)
+    assert 40 < roles["cpu"]["makes_way_in_s"] <= 50
+    await queued.close()
+    await busy.close()
 
 
 async def test_the_admin_status_names_role_state_and_queue(rig: Rig) -> None:

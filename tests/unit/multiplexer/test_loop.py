@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from anvil_ctl.multiplexer.engines import Engines
-from anvil_ctl.multiplexer.loop import Loop, Ticket
+from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.model import RefusedError, UnknownModelError
 from anvil_ctl.multiplexer.role import State
+from anvil_ctl.multiplexer.ticket import Ticket
 
 from .fakes import FakeContainers, FakeProbe, registry, row
 

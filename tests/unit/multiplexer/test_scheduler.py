@@ -7,6 +7,7 @@ import pytest
 from anvil_ctl.multiplexer.model import Model, Refusal, UnknownModelError
 from anvil_ctl.multiplexer.role import Bounds, State
 from anvil_ctl.multiplexer.scheduler import Scheduler
+from anvil_ctl.multiplexer.turn import Pace
 
 
 def model(name: str, role: str = "cpu", drain_timeout_s: float = 30.0) -> Model:
@@ -27,6 +28,7 @@ class Recorded:
 
     acts: list[str] = field(default_factory=list)
     refusals: dict[int, Refusal] = field(default_factory=dict)
+    no_room: dict[str, Refusal] = field(default_factory=dict)
 
     def grant(self, ticket: int) -> None:
         self.acts.append(f"grant {ticket}")
@@ -38,10 +40,13 @@ class Recorded:
     def sever(self, ticket: int) -> None:
         self.acts.append(f"sever {ticket}")
 
+    def forbids(self, model: Model, leaving: Model | None) -> Refusal | None:
+        return self.no_room.get(model.name)
+
     def start(self, model: Model) -> None:
         self.acts.append(f"start {model.name}")
 
-    def stop(self, model: Model) -> None:
+    def stop(self, model: Model, *, park: bool) -> None:
         self.acts.append(f"stop {model.name}")
 
     def taken(self) -> list[str]:
@@ -52,11 +57,20 @@ class Recorded:
 class Floor:
     """A scheduler over models a, b and c of one role, and d of another."""
 
-    def __init__(self, bounds: Bounds | None = None, drain_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        drain_timeout_s: float = 30.0,
+        pace: Pace | None = None,
+    ) -> None:
         self.effects = Recorded()
         rows = [model(name, drain_timeout_s=drain_timeout_s) for name in "abc"]
-        self.scheduler = Scheduler([*rows, model("d", "gpu")], self.effects, bounds)
+        self.scheduler = Scheduler([*rows, model("d", "gpu")], self.effects, bounds, pace)
         self.role = self.scheduler.roles["cpu"]
+
+    def full(self, name: str) -> None:
+        """From now on, there is no room for a model."""
+        self.effects.no_room[name] = Refusal(503, "insufficient_memory", "no room", 30)
 
     def resident(self, name: str) -> None:
         """Make a model the resident, and forget how that went."""
@@ -138,7 +152,7 @@ def test_all_waiters_of_a_model_are_served_before_the_next_swap(floor: Floor) ->
     floor.scheduler.started("b", 11.0)
 
     assert floor.effects.taken() == ["start b", "grant 1", "grant 3", "grant 5"]
-    assert floor.role.state is State.DRAINING
+    assert (floor.role.state, floor.role.due) == (State.READY, 12.0)
     for ticket in (1, 3, 5):
         floor.scheduler.leave(ticket, 12.0)
     floor.scheduler.stopped("b", 13.0)

@@ -177,3 +177,13 @@ def test_a_multiplexer_that_has_other_models_or_a_failed_swap_is_said() -> None:
         replace(survey, multiplexer=Control({"models": rows, "roles": roles})), "D69"
     )
     assert wrong(replace(survey, multiplexer=Control(None)), "D69") == [("D69", "unknown")]
+
+
+def test_a_model_that_did_not_wake_as_it_was_is_a_warning_with_the_reason() -> None:
+    survey = healthy(cpu_text(), "flexibility")
+    rows = [{"tier": "quick"}, {"tier": "long"}]
+    parking = {"quick": {"way": "sleep", "state": "given up", "reason": "it says '!!!'"}}
+    status = {"models": rows, "roles": {}, "parking": parking}
+
+    assert wrong(replace(survey, multiplexer=Control(status)), "D69") == [("D69", "warn")]
+    assert "it says '!!!'" in said(replace(survey, multiplexer=Control(status)), "D69")
