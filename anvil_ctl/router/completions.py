@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from anvil_ctl.router import counting
+from anvil_ctl.router import counting, waiting
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
@@ -40,7 +40,7 @@ PATHS: dict[str, Parse] = {
     "/v1/responses": responses_request.parse,
 }
 _FORWARDED = {name: functools.partial(forwarded.parse, name) for name in sorted(PASSTHROUGH)}
-_Call = TypeVar("_Call")
+_Call = TypeVar("_Call", Call, Forwarded)
 Serve = Callable[[_Call, Request, Exchange], Awaitable[Refusal | None]]
 _NOBODY = Refusal(404, "not_found", "No model of that name serves this endpoint.")
 
@@ -82,7 +82,10 @@ class Completions:
             return
         try:
             call = parse(request.body)
-            await state.hold.enter()
+            if state.hold.held:
+                await waiting.enter(state.hold, call, request, exchange)
+            else:
+                await state.hold.enter()
             try:
                 refusal = await serve(call, request, exchange)
             finally:
@@ -90,10 +93,12 @@ class Completions:
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         except HoldFullError as error:
-            message = "Too many requests are waiting."
-            refusal = Refusal(503, "server_busy", message, error.retry_after_s)
+            refusal = waiting.turned_away(error)
+        self._refuse(refusal, request, exchange)
+
+    def _refuse(self, refusal: Refusal | None, request: Request, exchange: Exchange) -> None:
         if refusal is not None:
-            told = state.live.config.decision_headers
+            told = self._state.live.config.decision_headers
             refuse(
                 request,
                 exchange,
@@ -103,6 +108,15 @@ class Completions:
                 *((("x-anvil-decision-id", exchange.request_id),) if told else ()),
                 retry_after_s=refusal.retry_after_s,
             )
+
+    async def answer_now(self, request: Request, exchange: Exchange) -> None:
+        """A chat completion that no hold keeps: for the administrator alone."""
+        try:
+            call = PATHS["/v1/chat/completions"](request.body)
+            refusal = await self._complete(call, request, exchange)
+        except BadRequestError as error:
+            refusal = Refusal(400, error.kind, error.message)
+        self._refuse(refusal, request, exchange)
 
     async def _complete(self, call: Call, request: Request, exchange: Exchange) -> Refusal | None:
         # Only now: what was held is served by the configuration that ended the hold.

@@ -43,8 +43,13 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
         finished = router.finished(log_access)
         data = Server(router.app(auth), limits=limits, envelope=envelope, finished=finished)
         listeners = [Listener("router", data, host, port, guarded=auth.on)]
+
+        async def sever() -> dict[str, object]:
+            return {"severed": data.sever(hold.waiters)}
+
         if admin_token:
-            app = Admin(router, hold, routes=router.admin_routes()).app(admin_token)
+            routes, actions = router.admin_routes(), {"sever": sever}
+            app = Admin(router, hold, actions=actions, routes=routes).app(admin_token)
             server = Server(app, finished=log_access)
             listeners.append(Listener("router admin", server, admin_host, admin_port))
         else:
