@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from anvil_ctl import signatures
+from anvil_ctl import hardware, signatures
 from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.lifecycle import engines
+from anvil_ctl.lifecycle import devices, engines, hooks
+from anvil_ctl.lifecycle.admin import Admin
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
-from anvil_ctl.lifecycle.plan import Act, Op
+from anvil_ctl.lifecycle.plan import PRE_HOOK, Act, Op
 from anvil_ctl.lifecycle.projects import control_project, mode_project
+from anvil_ctl.lifecycle.proof import prove
+from anvil_ctl.lifecycle.watch import Watch
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
@@ -24,12 +28,17 @@ from anvil_ctl.site import Site
 # killed, the router goes on by itself.
 HOLD_S = 3600.0
 _STOP_S = 45
+# The user's wish to stop is looked for this often while answers finish.
+_DRAIN_SLICE_S = 1.0
 
 
 class Effects(Protocol):
-    """Carries out one act. Raises AnvilError if it could not be done or proven."""
+    """Carries out one act; what came of it, in a few words, where there is anything to say.
 
-    def perform(self, act: Act) -> None: ...
+    Raises AnvilError if it could not be done or proven.
+    """
+
+    def perform(self, act: Act) -> str: ...
 
 
 @contextmanager
@@ -52,15 +61,18 @@ class RealEffects:
     site: Site
     docker: Docker
     files: ModeFiles | None
+    watch: Watch
     drain_s: float
     force_drain: bool = False
 
-    def perform(self, act: Act) -> None:
-        actions: dict[Op, Callable[[Act], None]] = {
+    def perform(self, act: Act) -> str:
+        actions: dict[Op, Callable[[Act], str | None]] = {
+            Op.HOOK: self._hook,
             Op.HOLD: self._hold,
             Op.DRAIN: self._drain,
             Op.RETIRE: self._retire,
             Op.DOWN: self._down,
+            Op.FREE: self._free,
             Op.INSTALL: lambda _act: self.site.install(
                 self._target, self.site.control(self.docker.socket())
             ),
@@ -70,10 +82,11 @@ class RealEffects:
             Op.MULTIPLEXER: self._multiplexer,
             Op.CANARY: self._canary,
             Op.ROUTER: lambda _act: self._router(),
+            Op.PROVE: self._prove,
             Op.RELEASE: lambda _act: router_admin(self.site).release(),
             Op.STOP: lambda _act: control_project(self.site, self.docker).down(_STOP_S),
         }
-        actions[act.op](act)
+        return actions[act.op](act) or ""
 
     @property
     def _target(self) -> ModeFiles:
@@ -83,21 +96,67 @@ class RealEffects:
 
     def _hold(self, _act: Act) -> None:
         reason = f"changing to {self.files.mode if self.files else 'nothing'}"
-        router_admin(self.site).hold(reason, HOLD_S)
+        router_admin(self.site).hold(reason, HOLD_S, self.watch.expected_s)
         multiplexer = multiplexer_admin(self.site)
         if multiplexer.status() is not None:
-            multiplexer.hold(reason, HOLD_S)
+            multiplexer.hold(reason, HOLD_S, self.watch.expected_s)
 
-    def _drain(self, _act: Act) -> None:
-        left = router_admin(self.site).drain(self.drain_s)
-        multiplexer = multiplexer_admin(self.site)
-        if multiplexer.status() is not None:
-            left += multiplexer.drain(self.drain_s)
+    def _drain(self, _act: Act) -> str:
+        """Let running answers finish; where that takes too long give up, or cut them if told to."""
+        router, multiplexer = router_admin(self.site), multiplexer_admin(self.site)
+        left = self._drained(router)
+        cut = router.sever() if left and self.force_drain else 0
         if left and not self.force_drain:
-            raise AnvilError(
-                f"{left} requests still run after {self.drain_s:.0f} s",
-                hint="try again with a longer --drain-timeout, or cut them with --force-drain",
-            )
+            raise self._still(left)
+        if multiplexer.status() is not None:
+            left = self._drained(multiplexer)
+            if left and not self.force_drain:
+                raise self._still(left)
+            # `retire` cuts what the multiplexer still relays itself.
+            cut += left
+        if cut:
+            self.watch.warn(f"{cut} running answers were cut")
+        return f"{cut} running answers were cut" if cut else ""
+
+    def _drained(self, admin: Admin) -> int:
+        """Wait for at most `drain_s`, and stop where the user wants that; how many still run."""
+        deadline = time.monotonic() + self.drain_s
+        while True:
+            room = max(0.0, deadline - time.monotonic())
+            left = admin.drain(min(_DRAIN_SLICE_S, room))
+            if not left or room <= _DRAIN_SLICE_S:
+                return left
+            self.watch.stop()
+
+    def _still(self, left: int) -> AnvilError:
+        return AnvilError(
+            f"{left} requests still run after {self.drain_s:.0f} s",
+            hint="try again with a longer --drain-timeout, or cut them with --force-drain",
+        )
+
+    def _hook(self, act: Act) -> str:
+        said = {
+            "ANVIL_HOME": str(self.site.home.root),
+            "ANVIL_FROM": self.watch.source,
+            "ANVIL_TO": self._target.mode,
+        }
+        try:
+            return hooks.run(self.site.home.hooks, act.target, said)
+        except AnvilError as error:
+            if act.target == PRE_HOOK:
+                raise
+            # The new mode serves: what comes after it cannot undo that.
+            self.watch.warn(f"{error.message}. next: {error.hint}")
+            return error.message
+
+    def _free(self, _act: Act) -> str:
+        def waiting(seconds: float, full: str) -> None:
+            self.watch.working("waiting for the cards", seconds, full)
+            self.watch.stop()
+
+        ledger = self.site.renderer.ledger(self._target.mode).cards
+        machine = self.site.config.machine
+        return devices.prove_free(machine, ledger, hardware.read_cards, waiting)
 
     def _retire(self, _act: Act) -> None:
         multiplexer = multiplexer_admin(self.site)
@@ -111,12 +170,15 @@ class RealEffects:
     def _control(self, _act: Act) -> None:
         control_project(self.site, self.docker).up_and_wait(timeout_s=90)
 
-    def _up(self, _act: Act) -> None:
+    def _up(self, act: Act) -> None:
+        """The whole mode, or one tier of it where they load one after the other."""
         self.site.write_compose(self._target)
         project = mode_project(self.site, self.docker, self._target.mode)
+        fixed = [tier.id for tier in self._tiers() if not tier.swap]
         with _explained():
             project.create()
-            project.up([tier.id for tier in self._tiers() if not tier.swap])
+            if wanted := [each for each in fixed if act.target in (each, self._target.mode)]:
+                project.up(wanted)
 
     def _ready(self, act: Act) -> None:
         tier = self._tier(act.target)
@@ -124,6 +186,12 @@ class RealEffects:
         container = self.site.renderer.container(self._target.mode, tier)
         found = self.docker.container(container)
         before = found.restarts if found else 0
+
+        def waiting(seconds: float) -> None:
+            self.watch.stop()
+            line = self.docker.container_logs(container, 1).strip()
+            self.watch.working(f"{act.op}: {act.target}", seconds, line)
+
         engines.wait_ready(
             self._endpoint(tier),
             file.health_path,
@@ -131,6 +199,7 @@ class RealEffects:
             tier.longest_start_s,
             runs=lambda: self._runs(container, before),
             last_words=lambda: self._last_words(container, tier.engine),
+            waiting=waiting,
         )
 
     def _multiplexer(self, _act: Act) -> None:
@@ -149,6 +218,14 @@ class RealEffects:
                 f"the router reports mode {said.get('mode')}, not {self._target.mode}",
                 hint="anvil-ctl logs router",
             )
+
+    def _prove(self, _act: Act) -> str:
+        longest = max((tier.answer_timeout_s for tier in self._tiers()), default=600)
+        found = prove(router_admin(self.site), multiplexer_admin(self.site).status(), longest)
+        self.watch.canaries.extend(found)
+        asked = sum(each.asked for each in found)
+        later = f", {len(found) - asked} wait for their model" if asked < len(found) else ""
+        return f"{asked} answered{later}"
 
     def _endpoint(self, tier: Tier) -> engines.Endpoint:
         machine, token = self.site.config.machine, None

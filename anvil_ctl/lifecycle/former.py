@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from anvil_ctl.config import MODES, Mode
 from anvil_ctl.docker import Docker
@@ -11,9 +13,11 @@ from anvil_ctl.errors import AnvilError
 from anvil_ctl.history import write_atomically
 from anvil_ctl.lifecycle.observe import Snapshot, multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.projects import mode_project
+from anvil_ctl.lifecycle.proof import prove
 from anvil_ctl.site import Site
 
 _STOP_S = 45
+_FILE = "former.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +50,57 @@ def read(site: Site, found: Snapshot) -> Former | None:
     return Former(mode, compose, router, registry, fixed, longest)
 
 
+def save(folder: Path, former: Former | None) -> None:
+    """Keep it where the command after a killed one finds it; None: nothing had been live."""
+    said = None if former is None else asdict(former)
+    write_atomically(folder / _FILE, json.dumps(said) + "\n")
+
+
+def saved(folder: Path) -> Former | None:
+    """What `save` kept. AnvilError where that cannot be read."""
+    path = folder / _FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return None if found is None else Former(**{**found, "fixed": tuple(found["fixed"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise AnvilError(
+            f"what ran before is not known: {path}: {error}", hint="anvil-ctl status"
+        ) from error
+
+
+def forget(folder: Path) -> None:
+    """The transition has ended."""
+    with contextlib.suppress(OSError):
+        (folder / _FILE).unlink(missing_ok=True)
+
+
 def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
-    """Remove what failed, and bring the former mode back to where it answers."""
+    """Remove what failed, and bring the former mode back to where it is proved to answer."""
     if failed != former.mode:
         mode_project(site, docker, failed).down(_STOP_S)
-    write_atomically(site.compose_file(former.mode), former.compose)
+    _put(site.compose_file(former.mode), former.compose)
     project = mode_project(site, docker, former.mode)
     project.create()
     if former.fixed:
         project.up_and_wait(former.start_timeout_s, former.fixed)
     folder = site.control_folder / "control"
-    write_atomically(folder / "router.toml", former.router)
-    write_atomically(folder / "registry.json", former.registry)
+    _put(folder / "router.toml", former.router)
+    _put(folder / "registry.json", former.registry)
     multiplexer, router = multiplexer_admin(site), router_admin(site)
     multiplexer.reload()
     multiplexer.release()
     said = router.reload()
     if said.get("mode") != former.mode:
         raise AnvilError(f"the router reports mode {said.get('mode')}, not {former.mode}")
+    prove(router, multiplexer.status(), former.start_timeout_s)
     router.release()
+
+
+def _put(path: Path, text: str) -> None:
+    """Write only what differs: on a full disk what is as it was needs no room."""
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return
+    except OSError:
+        pass
+    write_atomically(path, text)

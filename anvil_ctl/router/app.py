@@ -51,7 +51,8 @@ class Router:
 
     def admin_routes(self) -> list[Route]:
         """What the administrator's listener has besides the verbs of every server."""
-        return [*ProfileAdmin(self._state).routes(), *Proof(Completions(self._state)).routes()]
+        proof = Proof(Completions(self._state), Overview(self._state))
+        return [*ProfileAdmin(self._state).routes(), *proof.routes()]
 
     def finished(self, log: Finished) -> Finished:
         """What to do with each request at its end: log it, and keep what was decided."""

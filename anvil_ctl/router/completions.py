@@ -22,6 +22,7 @@ from anvil_ctl.router.forward import Forward
 from anvil_ctl.router.judgement import sessions
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
 from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
+from anvil_ctl.router.judgement.plan import unchecked
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
@@ -110,17 +111,20 @@ class Completions:
             )
 
     async def answer_now(self, request: Request, exchange: Exchange) -> None:
-        """A chat completion that no hold keeps: for the administrator alone."""
+        """A chat completion that no hold keeps and no check looks at: for the administrator."""
         try:
             call = PATHS["/v1/chat/completions"](request.body)
-            refusal = await self._complete(call, request, exchange)
+            refusal = await self._complete(call, request, exchange, checked=False)
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         self._refuse(refusal, request, exchange)
 
-    async def _complete(self, call: Call, request: Request, exchange: Exchange) -> Refusal | None:
+    async def _complete(
+        self, call: Call, request: Request, exchange: Exchange, *, checked: bool = True
+    ) -> Refusal | None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._state.live
+        config = live.config if checked else unchecked(live.config)
         name = live.named(call.model)
         if name.source is Source.INFERRED and not live.config.judgement.substitution:
             return refusals.UNKNOWN_NAME
@@ -137,7 +141,7 @@ class Completions:
                 candidate,
                 bound,
                 exchange,
-                config=live.config,
+                config=config,
                 tried=tried,
                 betas=betas,
             )

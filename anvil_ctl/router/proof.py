@@ -9,6 +9,7 @@ import msgspec
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.router import config as configs
 from anvil_ctl.router.completions import Completions
+from anvil_ctl.router.overview import Overview
 from anvil_ctl.serving.envelope import openai_error
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.message import Request
@@ -16,16 +17,18 @@ from anvil_ctl.serving.routes import Route
 
 
 class Proof:
-    """POST /admin/check reads a configuration and leaves it; POST /admin/prove is a chat
-    completion that is answered while everybody else's wait."""
+    """POST /admin/check reads a configuration and leaves it, /admin/route says who would be asked,
+    and /admin/prove is a chat completion that is answered while everybody else's wait."""
 
-    def __init__(self, completions: Completions) -> None:
+    def __init__(self, completions: Completions, overview: Overview) -> None:
         self._completions = completions
+        self._overview = overview
 
     def routes(self) -> list[Route]:
         """The endpoints, for the admin listener."""
         return [
             Route("POST", "/admin/check", self._check),
+            Route("POST", "/admin/route", self._overview.route),
             Route("POST", "/admin/prove", self._completions.answer_now),
         ]
 

@@ -88,8 +88,9 @@ def _memory(survey: Survey) -> Iterator[Finding]:
     have = survey.engine.memory >> 20
     need(have or Unknown("docker info does not say how much memory the engine's host has"))
     declared = survey.site.config.machine.ram_mib
-    if ram.committed > have:
-        held = f"models hold {ram.committed} MiB while they load, and there are {have}"
+    least = ram.in_turn if ram.one_by_one else ram.committed
+    if least > have:
+        held = f"models hold {least} MiB while they load, and there are {have}"
         remedy = "raise memory in .wslconfig, or choose a smaller model for that tier"
         yield fail(held, "memory for what the mode loads", remedy)
     elif declared is not None and declared > have:
@@ -97,7 +98,7 @@ def _memory(survey: Survey) -> Iterator[Finding]:
         set_it = f"anvil-ctl config set machine.ram_mib {have}"
         yield warn(said, "no more than there is", set_it)
     else:
-        yield ok(f"models hold {ram.committed} MiB of {have} while they load")
+        yield ok(f"models hold {least} MiB of {have} while they load")
 
 
 def _page_cache(survey: Survey) -> Iterator[Finding]:
