@@ -13,7 +13,7 @@ from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.lifecycle import devices, engines, hooks
+from anvil_ctl.lifecycle import devices, engines, holding, hooks
 from anvil_ctl.lifecycle.admin import Admin
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.plan import PRE_HOOK, Act, Op
@@ -24,9 +24,6 @@ from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
 
-# A hold outlives the longest load that a switch waits for, and no more: if this command is
-# killed, the router goes on by itself.
-HOLD_S = 3600.0
 _STOP_S = 45
 # The user's wish to stop is looked for this often while answers finish.
 _DRAIN_SLICE_S = 1.0
@@ -83,8 +80,8 @@ class RealEffects:
             Op.CANARY: self._canary,
             Op.ROUTER: lambda _act: self._router(),
             Op.PROVE: self._prove,
-            Op.RELEASE: lambda _act: router_admin(self.site).release(),
-            Op.STOP: lambda _act: control_project(self.site, self.docker).down(_STOP_S),
+            Op.RELEASE: lambda _act: holding.release(self.site),
+            Op.STOP: lambda _act: self._stop(),
         }
         return actions[act.op](act) or ""
 
@@ -96,10 +93,7 @@ class RealEffects:
 
     def _hold(self, _act: Act) -> None:
         reason = f"changing to {self.files.mode if self.files else 'nothing'}"
-        router_admin(self.site).hold(reason, HOLD_S, self.watch.expected_s)
-        multiplexer = multiplexer_admin(self.site)
-        if multiplexer.status() is not None:
-            multiplexer.hold(reason, HOLD_S, self.watch.expected_s)
+        holding.hold(self.site, reason, self.watch.expected_s)
 
     def _drain(self, _act: Act) -> str:
         """Let running answers finish; where that takes too long give up, or cut them if told to."""
@@ -157,6 +151,10 @@ class RealEffects:
         ledger = self.site.renderer.ledger(self._target.mode).cards
         machine = self.site.config.machine
         return devices.prove_free(machine, ledger, hardware.read_cards, waiting)
+
+    def _stop(self) -> None:
+        control_project(self.site, self.docker).down(_STOP_S)
+        holding.forget(self.site)
 
     def _retire(self, _act: Act) -> None:
         multiplexer = multiplexer_admin(self.site)

@@ -11,6 +11,7 @@ from anvil_ctl.config import MODES, Mode
 from anvil_ctl.docker import Docker
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.history import write_atomically
+from anvil_ctl.lifecycle import holding
 from anvil_ctl.lifecycle.observe import Snapshot, multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.projects import mode_project
 from anvil_ctl.lifecycle.proof import prove
@@ -93,7 +94,7 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
     if said.get("mode") != former.mode:
         raise AnvilError(f"the router reports mode {said.get('mode')}, not {former.mode}")
     prove(router, multiplexer.status(), former.start_timeout_s)
-    router.release()
+    holding.release(site)
 
 
 def _put(path: Path, text: str) -> None:

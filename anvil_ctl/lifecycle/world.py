@@ -15,7 +15,7 @@ from anvil_ctl.doctor import gates
 from anvil_ctl.errors import AnvilError, GateError
 from anvil_ctl.history import write_atomically
 from anvil_ctl.lifecycle import former as formers
-from anvil_ctl.lifecycle import hooks, observe
+from anvil_ctl.lifecycle import holding, hooks, observe
 from anvil_ctl.lifecycle.admin import AdminError
 from anvil_ctl.lifecycle.effects import Effects, RealEffects
 from anvil_ctl.lifecycle.former import Former
@@ -106,9 +106,7 @@ class RealWorld:
 
     def readmit(self) -> None:
         """Let held requests go on, wherever a control process answers."""
-        for admin in (observe.multiplexer_admin(self.site), observe.router_admin(self.site)):
-            if admin.status() is not None:
-                admin.release()
+        holding.readmit(self.site)
 
     def keep_logs(self, mode: Mode) -> None:
         """Save the last lines of what is about to be removed: the mode, and the control project."""

@@ -12,7 +12,7 @@ from anvil_ctl.router import config as configs
 from anvil_ctl.router.app import Router
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.refuse import envelope
-from anvil_ctl.serving import access, logs, process
+from anvil_ctl.serving import access, kept, logs, process
 from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
 from anvil_ctl.serving.auth import Auth, token_from_env
 from anvil_ctl.serving.hold import Hold
@@ -37,6 +37,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
 
     async def build() -> Running:
         pool, hold = Pool(), Hold()
+        kept.resume(hold, config.parent / "hold.json")
         log_access, flush_access = access.to_stderr()
         load = functools.partial(_load, config)
         router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
