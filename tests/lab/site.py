@@ -24,7 +24,7 @@ def lab(folder: Path) -> Iterator[Stack]:
     small = os.geteuid() == 0
     if small:  # a disk of its own, so that it can be filled
         subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs", str(folder)], check=True
+            ["mount", "-t", "tmpfs", "-o", "size=320m,mode=700", "tmpfs", str(folder)], check=True
         )
     stack = new_stack(folder)
     try:
