@@ -54,7 +54,9 @@ def refuse(survey: Survey, skip: Collection[str] = ()) -> tuple[str, ...]:
     if wrong:
         said = "; ".join(f"{each.observed} [{each.id}]" for each in wrong)
         remedies = dict.fromkeys(each.remedy for each in wrong if each.remedy)
-        raise GateError(f"nothing was changed: {said}", hint="; ".join(remedies))
+        raise GateError(
+            f"nothing was changed: {said}", hint="; ".join(remedies) or "anvil-ctl doctor"
+        )
     return tuple(f"{each.id}: {each.observed}" for each in found if each.id in skip)
 
 

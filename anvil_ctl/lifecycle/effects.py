@@ -13,7 +13,7 @@ from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.lifecycle import devices, engines, holding, hooks
+from anvil_ctl.lifecycle import devices, engines, holding, hooks, starting
 from anvil_ctl.lifecycle.admin import Admin
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.plan import PRE_HOOK, Act, Op
@@ -179,26 +179,11 @@ class RealEffects:
                 project.up(wanted)
 
     def _ready(self, act: Act) -> None:
-        tier = self._tier(act.target)
-        file = self.site.renderer.engines[tier.engine].file
-        container = self.site.renderer.container(self._target.mode, tier)
-        found = self.docker.container(container)
-        before = found.restarts if found else 0
-
-        def waiting(seconds: float) -> None:
+        def waiting(seconds: float, line: str) -> None:
             self.watch.stop()
-            line = self.docker.container_logs(container, 1).strip()
             self.watch.working(f"{act.op}: {act.target}", seconds, line)
 
-        engines.wait_ready(
-            self._endpoint(tier),
-            file.health_path,
-            file.models_path,
-            tier.longest_start_s,
-            runs=lambda: self._runs(container, before),
-            last_words=lambda: self._last_words(container, tier.engine),
-            waiting=waiting,
-        )
+        starting.wait(self.site, self.docker, self._target.mode, self._tier(act.target), waiting)
 
     def _multiplexer(self, _act: Act) -> None:
         multiplexer = multiplexer_admin(self.site)
@@ -207,7 +192,9 @@ class RealEffects:
 
     def _canary(self, act: Act) -> None:
         tier = self._tier(act.target)
-        engines.canary(self._endpoint(tier), tier.longest_start_s + tier.answer_timeout_s)
+        engines.canary(
+            starting.endpoint(self.site, tier), tier.longest_start_s + tier.answer_timeout_s
+        )
 
     def _router(self) -> None:
         said = router_admin(self.site).reload()
@@ -224,28 +211,6 @@ class RealEffects:
         asked = sum(each.asked for each in found)
         later = f", {len(found) - asked} wait for their model" if asked < len(found) else ""
         return f"{asked} answered{later}"
-
-    def _endpoint(self, tier: Tier) -> engines.Endpoint:
-        machine, token = self.site.config.machine, None
-        port = tier.port
-        if tier.swap:
-            port, token = machine.multiplexer_port, self.site.router_token()
-        return engines.Endpoint(tier.id, self.site.url(port), tier.served_name, tier.dialect, token)
-
-    def _runs(self, container: str, before: int) -> bool:
-        """Whether it goes on loading: one that Docker has started again has failed once."""
-        state = self.docker.container(container)
-        return state is not None and state.running and state.restarts <= before
-
-    def _last_words(self, container: str, engine: str) -> engines.LastWords:
-        state = self.docker.container(container)
-        log = self.docker.container_logs(container, signatures.LINES)
-        code = state.exit_code if state else None
-        lines = log.strip().splitlines()[-3:]
-        ended = "running" if state and state.running else f"exit status {code}"
-        known = signatures.load(bundle() / "engines")
-        said = f"{ended}: " + " / ".join(lines)
-        return engines.LastWords(said, known.classify(engine, log, code))
 
     def _tiers(self) -> list[Tier]:
         return self.site.config.modes[self._target.mode].enabled

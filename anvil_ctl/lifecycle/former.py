@@ -11,7 +11,7 @@ from anvil_ctl.config import MODES, Mode
 from anvil_ctl.docker import Docker
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.history import write_atomically
-from anvil_ctl.lifecycle import holding
+from anvil_ctl.lifecycle import holding, starting
 from anvil_ctl.lifecycle.observe import Snapshot, multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.projects import mode_project
 from anvil_ctl.lifecycle.proof import prove
@@ -83,7 +83,10 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
     project = mode_project(site, docker, former.mode)
     project.create()
     if former.fixed:
-        project.up_and_wait(former.start_timeout_s, former.fixed)
+        project.up(former.fixed)
+    for tier in site.config.modes[former.mode].enabled:
+        if tier.id in former.fixed:
+            starting.wait(site, docker, former.mode, tier)
     folder = site.control_folder / "control"
     _put(folder / "router.toml", former.router)
     _put(folder / "registry.json", former.registry)

@@ -70,6 +70,8 @@ class Row:
     def __str__(self) -> str:
         how = {
             0: "completed",
+            2: "caught before teardown",
+            4: "caught before teardown",
             1: "rolled back",
             3: "caught before teardown",
             5: "not restored, mended by hand",
@@ -96,7 +98,7 @@ def table(stack: Stack) -> str:
         print(row, flush=True)
         for each in row.lost[:2]:
             print(f"      {each[:160]}", flush=True)
-    caught = sum(fault.ends == 3 for fault in FAULTS)
+    caught = sum(fault.ends in (2, 3, 4) for fault in FAULTS)
     return "\n".join(
         [*lines, f"{len(FAULTS)} faults, {caught} caught before teardown, {wrong} wrong"]
     )
@@ -270,7 +272,7 @@ _WRONG_NAME = {"extra_args": ["--alias", "another"]}
 _CLOCK = (sys.executable, "-m", "tests.lab.victim", "clock")
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("image missing", 3, {"image": "cuda"}),
+    Fault("an image that its role cannot run", 2, {"image": "cuda"}),
     Fault("weights missing", 3, {"model": "gguf/absent.gguf"}),
     Fault("weights empty", 3, {"model": EMPTY}),
     Fault("port held by another program", 3, around=_EARLY_THIEF.held_before),
