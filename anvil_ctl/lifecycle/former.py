@@ -82,11 +82,14 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
     _put(site.compose_file(former.mode), former.compose)
     project = mode_project(site, docker, former.mode)
     project.create()
-    if former.fixed:
+    if former.fixed and _as_defined(site, former):
         project.up(former.fixed)
-    for tier in site.config.modes[former.mode].enabled:
-        if tier.id in former.fixed:
-            starting.wait(site, docker, former.mode, tier)
+        for tier in site.config.modes[former.mode].enabled:
+            if tier.id in former.fixed:
+                starting.wait(site, docker, former.mode, tier)
+    elif former.fixed:
+        # Ports and names are those of a definition that is no more: Docker's own look has to do.
+        project.up_and_wait(former.start_timeout_s, former.fixed)
     folder = site.control_folder / "control"
     _put(folder / "router.toml", former.router)
     _put(folder / "registry.json", former.registry)
@@ -98,6 +101,14 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
         raise AnvilError(f"the router reports mode {said.get('mode')}, not {former.mode}")
     prove(router, multiplexer.status(), former.start_timeout_s)
     holding.release(site)
+
+
+def _as_defined(site: Site, former: Former) -> bool:
+    """Whether what is defined now is what had been installed."""
+    try:
+        return site.renderer.mode(former.mode).compose == former.compose
+    except AnvilError:
+        return False
 
 
 def _put(path: Path, text: str) -> None:

@@ -280,7 +280,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("a hook before the switch fails", 1, around=lambda s: _hook(s, "pre-switch", "exit 1")),
     Fault("a hook after the switch fails", 0, around=lambda s: _hook(s, "post-switch", "exit 1")),
     Fault("weights truncated", 1, {"model": TRUNCATED}),
-    Fault("no memory for the cache at load", 1, {"window": 1_000_000_000}),
+    Fault("no memory for its cache at load", 1, {"window": 8_000_000}),
     Fault("a wrong argument", 1, {"extra_args": ["--threads", "none"]}),
     Fault("ready with the wrong model", 1, _WRONG_NAME),
     Fault(

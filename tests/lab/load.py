@@ -16,8 +16,8 @@ import openai
 
 from tests.e2e.stack import Stack
 
-PAUSE_S = 0.1
-TOKENS = 24
+PAUSE_S = 0.5
+TOKENS = 16
 ASK = "Tell me a story."
 Work = Callable[[Mapping[str, str], int], None]
 
