@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from anvil_ctl.lifecycle.proof import prove
 from anvil_ctl.site import Site
 
 _STOP_S = 45
-_FILE = "former.json"
+_FILE, _SPARE = "former.json", "former"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,23 @@ def read(site: Site, found: Snapshot) -> Former | None:
 
 
 def save(folder: Path, former: Former | None) -> None:
-    """Keep it where the command after a killed one finds it; None: nothing had been live."""
+    """Keep it where the command after a killed one finds it; None: nothing had been live.
+
+    The texts are kept as files too: these can be put back on a disk that is full.
+    """
     said = None if former is None else asdict(former)
     write_atomically(folder / _FILE, json.dumps(said) + "\n")
+    if former is not None:
+        for name, text in _texts(former).items():
+            write_atomically(folder / _SPARE / name, text)
+
+
+def _texts(former: Former) -> dict[str, str]:
+    return {
+        "compose.yaml": former.compose,
+        "router.toml": former.router,
+        "registry.json": former.registry,
+    }
 
 
 def saved(folder: Path) -> Former | None:
@@ -73,13 +88,15 @@ def forget(folder: Path) -> None:
     """The transition has ended."""
     with contextlib.suppress(OSError):
         (folder / _FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / _SPARE, ignore_errors=True)
 
 
 def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
     """Remove what failed, and bring the former mode back to where it is proved to answer."""
     if failed != former.mode:
         mode_project(site, docker, failed).down(_STOP_S)
-    _put(site.compose_file(former.mode), former.compose)
+    spare = site.home.journal / _SPARE
+    _put(site.compose_file(former.mode), former.compose, spare / "compose.yaml")
     project = mode_project(site, docker, former.mode)
     project.create()
     if former.fixed and _as_defined(site, former):
@@ -91,8 +108,8 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
         # Ports and names are those of a definition that is no more: Docker's own look has to do.
         project.up_and_wait(former.start_timeout_s, former.fixed)
     folder = site.control_folder / "control"
-    _put(folder / "router.toml", former.router)
-    _put(folder / "registry.json", former.registry)
+    _put(folder / "router.toml", former.router, spare / "router.toml")
+    _put(folder / "registry.json", former.registry, spare / "registry.json")
     multiplexer, router = multiplexer_admin(site), router_admin(site)
     multiplexer.reload()
     multiplexer.release()
@@ -111,11 +128,17 @@ def _as_defined(site: Site, former: Former) -> bool:
         return False
 
 
-def _put(path: Path, text: str) -> None:
-    """Write only what differs: on a full disk what is as it was needs no room."""
-    try:
+def _put(path: Path, text: str, spare: Path) -> None:
+    """Write what differs; where that cannot be written, move the `spare` copy there.
+
+    On a full disk a file that is as it was, and a move, need no room.
+    """
+    with contextlib.suppress(OSError):
         if path.read_text(encoding="utf-8") == text:
             return
+    try:
+        write_atomically(path, text)
     except OSError:
-        pass
-    write_atomically(path, text)
+        if not spare.is_file():
+            raise
+        spare.replace(path)

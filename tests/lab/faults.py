@@ -268,7 +268,7 @@ def _router_restarts(stack: Stack) -> object:
 
 _NOTHING = contextlib.nullcontext()
 _THIEF, _EARLY_THIEF = _Thief(), _Thief()
-_WRONG_NAME = {"extra_args": ["--alias", "another"]}
+_WRONG_NAME = {"env": {"LLAMA_ARG_ALIAS": "another"}}
 _CLOCK = (sys.executable, "-m", "tests.lab.victim", "clock")
 
 FAULTS: tuple[Fault, ...] = (
