@@ -149,23 +149,41 @@ class RamLedger:
     @property
     def committed(self) -> int:
         """At the worst moment: a mode's tiers load side by side, of a role's swapping ones one."""
-        stay = sum(each.held for each in self.claims if not each.swap)
-        swapping: dict[str, int] = {}
+        return sum(each.held for each in self.claims if not each.swap) + self._swapping
+
+    @property
+    def in_turn(self) -> int:
+        """At the worst moment where one loads after the other: a copy is given back when loaded."""
+        worst = stay = 0
+        for each in self.claims:
+            if not each.swap:
+                worst = max(worst, stay + each.held)
+                stay += each.resident or 0
+        return max(worst, stay + self._swapping)
+
+    @property
+    def _swapping(self) -> int:
+        largest: dict[str, int] = {}
         for each in self.claims:
             if each.swap:
                 asleep = sum(other.asleep for other in self.claims if other.role == each.role)
                 held = each.held + asleep - each.asleep
-                swapping[each.role] = max(swapping.get(each.role, 0), held)
-        return stay + sum(swapping.values())
+                largest[each.role] = max(largest.get(each.role, 0), held)
+        return sum(largest.values())
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the mode's tiers must load one after the other."""
+        return self.memory is not None and self.in_turn <= self.memory < self.committed
 
     @property
     def problems(self) -> list[str]:
-        if self.memory is None or self.committed <= self.memory:
+        if self.memory is None or self.in_turn <= self.memory:
             return []
         names = ", ".join(each.tier for each in self.claims if each.held or each.asleep)
-        over = self.committed - self.memory
+        over = self.in_turn - self.memory
         while_ = "load or sleep" if any(each.asleep for each in self.claims) else "load"
-        held = f"{names} hold {self.committed} MiB of {self.memory} while they {while_}"
+        held = f"{names} hold {self.in_turn} MiB of {self.memory} while they {while_}"
         return [f"host RAM: {held}: {over} too many"]
 
     @property
@@ -184,6 +202,9 @@ class RamLedger:
     def __str__(self) -> str:
         if self.memory is None:
             return "host RAM: machine.ram_mib is not declared, so it is not checked"
+        if self.one_by_one:
+            held = f"{self.in_turn} MiB of {self.memory} are held while models load"
+            return f"host RAM: {held}, one after the other"
         return f"host RAM: {self.committed} MiB of {self.memory} are held while models load"
 
 

@@ -65,6 +65,7 @@ class Docker:
                 hint="install Docker Engine (on Debian: apt install docker.io), then: make up",
             )
         self._found: Compose | None = None
+        self._address = ""
 
     # -- engine ----------------------------------------------------------------------------
 
@@ -90,12 +91,16 @@ class Docker:
 
     def socket(self) -> Socket:
         """The engine's unix socket; DockerError where the engine is reached in another way."""
-        address = os.environ.get("DOCKER_HOST", "").strip() or "unix:///var/run/docker.sock"
-        scheme, _, path = address.partition("://")
+        named = os.environ.get("DOCKER_HOST", "").strip()
+        self._address = self._address or named or self.endpoint()
+        scheme, _, path = self._address.partition("://")
         if scheme != "unix":
+            # Engines publish on their own host's loopback, and files are mounted from it.
+            who = "DOCKER_HOST is" if named else "the docker context leads to"
+            unset = "DOCKER_HOST unset" if named else "its own context: docker context use default"
             raise DockerError(
-                f"DOCKER_HOST is {address}: the guard needs an engine on a unix socket",
-                hint="run anvil-ctl on the machine that has the engine, with DOCKER_HOST unset",
+                f"{who} {self._address}: the guard needs one on a unix socket of this machine",
+                hint=f"run anvil-ctl on the machine that has the engine, with {unset}",
             )
         # Docker Desktop hands containers the socket of its virtual machine, owned by root.
         if "Docker Desktop" in str(self.info().get("OperatingSystem")):

@@ -5,6 +5,7 @@ AnvilError              exit 1   tried and failed; what ran before still runs (o
 │   └── ConfigError     exit 2   a configuration file is wrong; nothing changed
 ├── GateError           exit 3   a check refused before anything changed
 ├── BusyError           exit 4   another command holds the lock, or one was interrupted
+├── StoppedError        exit 130 the user stopped it; what ran before runs again
 ├── NotRestoredError    exit 5   failed, and the former state is not proven back
 └── DockerMissingError  exit 127 no docker command on this machine
 
@@ -58,6 +59,12 @@ class NotRestoredError(AnvilError):
     """The operation failed and the former state could not be proven restored."""
 
     exit_code = 5
+
+
+class StoppedError(AnvilError):
+    """The user wanted an end; what had been begun is undone."""
+
+    exit_code = 130
 
 
 class DockerMissingError(AnvilError):

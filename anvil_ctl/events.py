@@ -21,13 +21,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of progress. Times are in seconds; `estimate_s` is None where unknown."""
+    """One line of progress. Times are in seconds; `estimate_s` is None where unknown.
+
+    `detail` is what the thing that is waited for said last.
+    """
 
     step: str
     text: str
     state: State
     elapsed_s: float = 0.0
     estimate_s: float | None = None
+    detail: str = ""
 
 
 Report = Callable[[Event], None]

@@ -56,6 +56,14 @@ class Home:
         return self.root / "journal"
 
     @property
+    def evidence(self) -> Path:
+        return self.root / "evidence"
+
+    @property
+    def hooks(self) -> Path:
+        return self.root / "hooks"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import Progress as Live
+from rich.progress import SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +27,9 @@ _STYLES = {
 
 # Below this a step is over before a line about it could be read.
 _WORTH_ANNOUNCING_S = 2.0
+# A step that goes on says so again after this long, with what its engine said last.
+_WORTH_REPEATING_S = 15.0
+_ROOM = 100
 _WIDE = 10_000
 
 # highlight would colour numbers inside answers; soft_wrap keeps lines whole for pipes.
@@ -79,13 +85,24 @@ def complain(error: AnvilError) -> None:
         _err.print(Text.assemble(("  next: ", "bold"), error.hint))
 
 
+class Progress(StrEnum):
+    """How progress is shown: AUTO is live on a terminal, and plain elsewhere."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
 @contextmanager
-def progress() -> Iterator[Report]:
-    """A Report for long work: live on a terminal, one line per step elsewhere."""
-    if not _err.is_terminal:
-        yield _plain
+def progress(shown: Progress = Progress.AUTO) -> Iterator[Report]:
+    """A Report for long work: live, one line per step, or one JSON object per event."""
+    if shown is Progress.JSON:
+        yield _as_json
         return
-    with Progress(
+    if shown is Progress.PLAIN or not _err.is_terminal:
+        yield _Plain()
+        return
+    with Live(
         SpinnerColumn(), TextColumn("{task.description}"), _Expected(), console=_err, transient=True
     ) as live:
         yield _Live(live)
@@ -106,7 +123,7 @@ class _Expected(TextColumn):
 class _Live:
     """Shows the running step under the finished ones."""
 
-    def __init__(self, live: Progress) -> None:
+    def __init__(self, live: Live) -> None:
         self._live = live
         self._tasks: dict[str, TaskID] = {}
 
@@ -117,7 +134,8 @@ class _Live:
                 task = self._live.add_task(event.text, total=None, estimate=event.estimate_s)
                 self._tasks[event.step] = task
             else:
-                self._live.update(known, description=event.text, estimate=event.estimate_s)
+                shown = f"{event.text}  {_short(event.detail)}" if event.detail else event.text
+                self._live.update(known, description=shown)
             return
         if event.state is not State.WARNING:
             finished = self._tasks.pop(event.step, None)
@@ -126,13 +144,36 @@ class _Live:
         self._live.console.print(_line(event))
 
 
-def _plain(event: Event) -> None:
-    if event.state is State.WORKING:
-        estimate = event.estimate_s or 0.0
-        if event.elapsed_s == 0.0 and estimate >= _WORTH_ANNOUNCING_S:
-            _err.print(Text(f".. {event.text} (about {seconds(estimate)})"))
-        return
-    _err.print(_line(event))
+class _Plain:
+    """A line when a long step begins, now and then while it goes on, and when it has ended."""
+
+    def __init__(self) -> None:
+        self._said_s = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if event.state is not State.WORKING:
+            _err.print(_line(event))
+        elif event.elapsed_s == 0.0:
+            self._said_s = 0.0
+            estimate = event.estimate_s or 0.0
+            if estimate >= _WORTH_ANNOUNCING_S:
+                _err.print(Text(f".. {event.text} (about {seconds(estimate)})"))
+        elif event.elapsed_s - self._said_s >= _WORTH_REPEATING_S:
+            self._said_s = event.elapsed_s
+            said = f": {_short(event.detail)}" if event.detail else ""
+            _err.print(Text(f".. {event.text}, {seconds(event.elapsed_s)} so far{said}"))
+
+
+def _as_json(event: Event) -> None:
+    sys.stderr.write(json.dumps(asdict(event)) + "\n")
+    sys.stderr.flush()
+
+
+def _short(text: str) -> str:
+    """The last line of a text, cut to what a line has room for."""
+    line = text.splitlines()[-1].strip() if text.strip() else ""
+    printable = "".join(c for c in line if c.isprintable())
+    return printable if len(printable) <= _ROOM else printable[: _ROOM - 3] + "..."
 
 
 def _line(event: Event) -> Text:

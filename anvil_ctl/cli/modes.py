@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.console import Progress
 from anvil_ctl.cli.opened import installation
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and chan
 Expected = Annotated[
     str | None, typer.Option("--plan", help="Only if the plan still has this hash.")
 ]
+SkipGates = Annotated[
+    list[str] | None,
+    typer.Option("--skip-gate", metavar="ID", help="Go on though this check fails. Repeatable."),
+]
+Shown = Annotated[Progress, typer.Option("--progress", help="How progress is shown.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -39,35 +46,43 @@ def up(
     mode: Annotated[str | None, typer.Option("--mode", help="agentic or flexibility.")] = None,
     drain_timeout: DrainTimeout = 30,
     force_drain: ForceDrain = False,
+    skip_gate: SkipGates = None,
     dry_run: DryRun = False,
     expected: Expected = None,
+    progress: Shown = Progress.AUTO,
 ) -> None:
     """Start a mode, or bring it back to its definition. A no-op where all is as defined."""
-    transition, target = _prepare(mode, drain_timeout, force_drain)
+    transition, target = _prepare(mode, drain_timeout, force_drain, skip_gate or ())
     if dry_run:
         console.say(str(transition.preview("up", target)))
     else:
-        _carry_out(transition, "up", target, expected)
+        _carry_out(transition, "up", target, expected, progress)
 
 
 def switch(
     mode: Annotated[str, typer.Argument(help="agentic or flexibility.")],
     drain_timeout: DrainTimeout = 30,
     force_drain: ForceDrain = False,
+    skip_gate: SkipGates = None,
     dry_run: DryRun = False,
     expected: Expected = None,
+    progress: Shown = Progress.AUTO,
 ) -> None:
     """Change the live mode; requests wait meanwhile, and a failure restores the old one."""
-    transition, target = _prepare(mode, drain_timeout, force_drain)
+    transition, target = _prepare(mode, drain_timeout, force_drain, skip_gate or ())
     if dry_run:
         console.say(str(transition.preview("switch", target)))
     else:
-        _carry_out(transition, "switch", target, expected)
+        _carry_out(transition, "switch", target, expected, progress)
 
 
-def recover() -> None:
-    """Finish what a command that was cut off had begun."""
-    from anvil_ctl.config.modes import known
+def recover(
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Bring back what ran before, and do not try to finish.")
+    ] = False,
+    progress: Shown = Progress.AUTO,
+) -> None:
+    """Finish what a command that was cut off had begun, or take it back where that fails."""
     from anvil_ctl.lifecycle.journal import interrupted
 
     transition, _ = _prepare(None, 30, force_drain=False)
@@ -75,10 +90,28 @@ def recover() -> None:
     if found is None:
         console.say("no command was cut off: nothing to recover")
     elif found.target == "down":
-        _stop(transition, None)
+        _stop(transition, None, progress)
+    elif undo or found.undoing:
+        _take_back(transition, progress)
     else:
-        target = known(found.target, "the journal")
-        _carry_out(transition, "recover", target, None)
+        _finish(transition, found.target, progress)
+
+
+def _finish(transition: Transition, target: str, progress: Progress) -> None:
+    from anvil_ctl.config.modes import known
+    from anvil_ctl.errors import ConfigError, GateError
+
+    try:
+        _carry_out(transition, "recover", known(target, "the journal"), None, progress)
+    except (GateError, ConfigError) as error:
+        console.note(f"it cannot be finished: {error.message}")
+        _take_back(transition, progress)
+
+
+def _take_back(transition: Transition, progress: Progress) -> None:
+    with console.progress(progress) as report:
+        live = replace(transition, report=report).undo_interrupted()
+    console.say(f"live: {live or 'nothing'}, as before the command that was cut off")
 
 
 def plan(
@@ -109,16 +142,19 @@ def down(
     force_drain: ForceDrain = False,
     dry_run: DryRun = False,
     expected: Expected = None,
+    progress: Shown = Progress.AUTO,
 ) -> None:
     """Stop and remove all containers of this installation. Volumes are never touched."""
     transition, _ = _prepare(None, drain_timeout, force_drain)
     if dry_run:
         console.say(str(transition.preview("down", None)))
     else:
-        _stop(transition, expected)
+        _stop(transition, expected, progress)
 
 
-def _prepare(mode: str | None, drain_timeout: float, force_drain: bool) -> tuple[Transition, Mode]:
+def _prepare(
+    mode: str | None, drain_timeout: float, force_drain: bool, skip_gates: Sequence[str] = ()
+) -> tuple[Transition, Mode]:
     import os
 
     from anvil_ctl.config import modes
@@ -127,18 +163,21 @@ def _prepare(mode: str | None, drain_timeout: float, force_drain: bool) -> tuple
 
     site, docker = installation()
     target = modes.resolve(mode, os.environ, site.config)
-    world = RealWorld(site, docker, Options(drain_timeout, force_drain))
+    skipped = tuple(each.upper() for each in skip_gates)
+    world = RealWorld(site, docker, Options(drain_timeout, force_drain, skipped))
     return Transition(site, world), target
 
 
-def _carry_out(transition: Transition, verb: str, target: Mode, expected: str | None) -> None:
-    with console.progress() as report:
+def _carry_out(
+    transition: Transition, verb: str, target: Mode, expected: str | None, progress: Progress
+) -> None:
+    with console.progress(progress) as report:
         outcome = replace(transition, report=report).run(verb, target, expected)
     _summarise(outcome, target)
 
 
-def _stop(transition: Transition, expected: str | None) -> None:
-    with console.progress() as report:
+def _stop(transition: Transition, expected: str | None, progress: Progress) -> None:
+    with console.progress(progress) as report:
         outcome = replace(transition, report=report).stop(expected)
     if outcome.phases:
         _summarise(outcome, "nothing")
@@ -150,8 +189,10 @@ def _summarise(outcome: Outcome, now: str) -> None:
     if not outcome.phases:
         console.say(str(outcome.plan))
         return
-    rows = [(each.act.op, each.act.target, f"{each.seconds:.2f}") for each in outcome.phases]
+    rows = [(p.act.op, p.act.target, f"{p.seconds:.2f}", p.note) for p in outcome.phases]
     total = sum(each.seconds for each in outcome.phases)
-    console.say_table(("phase", "of", "seconds"), [*rows, ("total", "", f"{total:.2f}")])
+    console.say_table(("phase", "of", "seconds", ""), [*rows, ("total", "", f"{total:.2f}", "")])
     source = "+".join(outcome.plan.source) or "nothing"
     console.say(f"live: {now} (was: {source}, plan {outcome.hash})")
+    if outcome.evidence:
+        console.say(f"proved: {outcome.evidence}")

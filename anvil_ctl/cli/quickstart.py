@@ -26,7 +26,7 @@ def quickstart() -> None:
     """
     from anvil_ctl.init import Asked, Choices
     from anvil_ctl.lifecycle.observe import snapshot
-    from anvil_ctl.lifecycle.transition import refuse_plan_only
+    from anvil_ctl.lifecycle.refusals import refuse_plan_only
     from anvil_ctl.paths import Home
     from anvil_ctl.question import ask
 

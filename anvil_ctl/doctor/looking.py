@@ -153,7 +153,9 @@ class Looking:
         models = self.survey.site.config.machine.models_volume
         if models not in there:
             raise CannotTellError(Unknown(f"there is no volume {models}"))
-        weights = sorted({tier.weights for tier in self.survey.of_mode.tiers})
+        # Of every mode: the one that is left must be able to come back.
+        modes = self.survey.site.config.modes.values()
+        weights = sorted({tier.weights for each in modes for tier in each.enabled})
         caches = [each for each in self._caches() if each in there]
         return store_look.look(models, weights, caches)
 

@@ -32,6 +32,7 @@ def home(found: Home, site: Site | None, mode: Mode, journal: JournalSeen) -> Ho
         secrets_mode=_permissions(found.secrets),
         installed=_installed(site, mode) if site else {},
         journal=journal,
+        free=free_bytes(found.root),
     )
 
 

@@ -106,6 +106,8 @@ class HomeSeen:
     secrets_mode: int | None = None
     installed: Mapping[str, str | None] = field(default_factory=dict)
     journal: JournalSeen = NO_JOURNAL
+    # Bytes that the folder's disk has left; None where that is not known.
+    free: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

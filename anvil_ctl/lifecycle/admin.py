@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,8 +13,17 @@ from anvil_ctl.errors import AnvilError
 Status = Mapping[str, object]
 
 
+# A control process that Docker starts again is back within a few seconds.
+_PATIENCE_S = 20.0
+_AGAIN_S = 0.25
+
+
 class AdminError(AnvilError):
     """A control process refused an admin verb, or did not answer."""
+
+
+class SilentError(AdminError):
+    """It did not answer at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +41,46 @@ class Admin:
         except AdminError:
             return None
 
-    def hold(self, reason: str, max_s: float) -> None:
-        self._call("POST", "hold", {"reason": reason, "max_s": max_s}, 5)
+    def hold(self, reason: str, max_s: float, expected_s: float | None = None) -> None:
+        """Let new requests wait; `expected_s` is told to those that may not."""
+        said = {"reason": reason, "max_s": max_s, "expected_s": expected_s}
+        self._surely("hold", said, 5)
 
     def drain(self, timeout_s: float) -> int:
         """Wait for running requests to end; how many still run when the time is up."""
-        said = self._call("POST", "drain", {"timeout_s": timeout_s}, timeout_s + 10)
+        said = self._surely("drain", {"timeout_s": timeout_s}, timeout_s + 10)
         return int(str(said.get("in_flight", 0)))
 
+    def sever(self) -> int:
+        """Router only: cut the answers that run, and none of those that wait; how many."""
+        return int(str(self._surely("sever", {}, 10).get("severed", 0)))
+
+    def check(self, config: str) -> None:
+        """Router only: AdminError if its loader does not accept a configuration's text."""
+        self._call("POST", "check", config, 10)
+
+    def route(self, preset: str) -> str:
+        """Router only: the tier that a preset's request would be sent to first."""
+        return str(self._call("POST", "route", {"model": preset}, 10).get("provider"))
+
+    def prove(self, preset: str, timeout_s: float) -> httpx.Headers:
+        """Router only: one token by a preset, whether held or not; the answer's headers."""
+        ask = {
+            "model": preset,
+            "max_tokens": 1,
+            "messages": [{"role": "user", "content": "Say yes."}],
+        }
+        answer = self._ask("POST", "prove", ask, timeout_s)
+        choices = _object(answer).get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise AdminError(
+                f"preset {preset}: one token was answered with {answer.text[:200]}",
+                hint="anvil-ctl logs router",
+            )
+        return answer.headers
+
     def reload(self) -> Status:
-        return self._call("POST", "reload", {}, 30)
+        return self._surely("reload", {}, 30)
 
     def profile(self) -> Status:
         """Router only: what each tier is trusted with."""
@@ -52,7 +92,7 @@ class Admin:
         return self._call("POST", "profile", said, 10)
 
     def release(self) -> None:
-        self._call("POST", "release", {}, 5)
+        self._surely("release", {}, 5)
 
     def stop_all(self, timeout_s: float) -> None:
         """Multiplexer only: stop what it started. AdminError if any of it would not stop."""
@@ -61,18 +101,33 @@ class Admin:
             causes = "; ".join(f"{name}: {cause}" for name, cause in failed.items())
             raise AdminError(f"not stopped: {causes}", hint=f"anvil-ctl logs {self.name}")
 
+    def _surely(self, verb: str, body: Mapping[str, object], timeout_s: float) -> Status:
+        """A verb that may be said twice, said until it is heard: Docker may be restarting us."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._call("POST", verb, body, timeout_s)
+            except SilentError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN_S)
+
     def _call(
-        self, method: str, verb: str, body: Mapping[str, object] | None, timeout_s: float
+        self, method: str, verb: str, body: Mapping[str, object] | str | None, timeout_s: float
     ) -> Status:
+        return _object(self._ask(method, verb, body, timeout_s))
+
+    def _ask(
+        self, method: str, verb: str, body: Mapping[str, object] | str | None, timeout_s: float
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
+        said = {"content": body} if isinstance(body, str) else {"json": body}
         try:
             # Loopback only, so proxies from the environment must not be asked.
             with httpx.Client(trust_env=False, timeout=timeout_s) as client:
-                answer = client.request(
-                    method, f"{self.url}/admin/{verb}", headers=headers, json=body
-                )
+                answer = client.request(method, f"{self.url}/admin/{verb}", headers=headers, **said)
         except httpx.HTTPError as error:
-            raise AdminError(
+            raise SilentError(
                 f"the {self.name} does not answer at {self.url} ({type(error).__name__})",
                 hint="anvil-ctl logs " + self.name,
             ) from error
@@ -81,8 +136,15 @@ class Admin:
                 f"the {self.name} refused {verb}: {answer.status_code} {_message(answer)}",
                 hint="anvil-ctl logs " + self.name,
             )
+        return answer
+
+
+def _object(answer: httpx.Response) -> Status:
+    try:
         said = answer.json()
-        return said if isinstance(said, dict) else {}
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _message(answer: httpx.Response) -> str:

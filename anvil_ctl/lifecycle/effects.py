@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from anvil_ctl import signatures
+from anvil_ctl import hardware, signatures
 from anvil_ctl.config import Tier
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError
 from anvil_ctl.errors import AnvilError
-from anvil_ctl.lifecycle import engines
+from anvil_ctl.lifecycle import devices, engines, holding, hooks, starting
+from anvil_ctl.lifecycle.admin import Admin
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
-from anvil_ctl.lifecycle.plan import Act, Op
+from anvil_ctl.lifecycle.plan import PRE_HOOK, Act, Op
 from anvil_ctl.lifecycle.projects import control_project, mode_project
+from anvil_ctl.lifecycle.proof import prove
+from anvil_ctl.lifecycle.watch import Watch
 from anvil_ctl.paths import bundle
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
 
-# A hold outlives the longest load that a switch waits for, and no more: if this command is
-# killed, the router goes on by itself.
-HOLD_S = 3600.0
 _STOP_S = 45
+# The user's wish to stop is looked for this often while answers finish.
+_DRAIN_SLICE_S = 1.0
 
 
 class Effects(Protocol):
-    """Carries out one act. Raises AnvilError if it could not be done or proven."""
+    """Carries out one act; what came of it, in a few words, where there is anything to say.
 
-    def perform(self, act: Act) -> None: ...
+    Raises AnvilError if it could not be done or proven.
+    """
+
+    def perform(self, act: Act) -> str: ...
 
 
 @contextmanager
@@ -52,15 +58,18 @@ class RealEffects:
     site: Site
     docker: Docker
     files: ModeFiles | None
+    watch: Watch
     drain_s: float
     force_drain: bool = False
 
-    def perform(self, act: Act) -> None:
-        actions: dict[Op, Callable[[Act], None]] = {
+    def perform(self, act: Act) -> str:
+        actions: dict[Op, Callable[[Act], str | None]] = {
+            Op.HOOK: self._hook,
             Op.HOLD: self._hold,
             Op.DRAIN: self._drain,
             Op.RETIRE: self._retire,
             Op.DOWN: self._down,
+            Op.FREE: self._free,
             Op.INSTALL: lambda _act: self.site.install(
                 self._target, self.site.control(self.docker.socket())
             ),
@@ -70,10 +79,11 @@ class RealEffects:
             Op.MULTIPLEXER: self._multiplexer,
             Op.CANARY: self._canary,
             Op.ROUTER: lambda _act: self._router(),
-            Op.RELEASE: lambda _act: router_admin(self.site).release(),
-            Op.STOP: lambda _act: control_project(self.site, self.docker).down(_STOP_S),
+            Op.PROVE: self._prove,
+            Op.RELEASE: lambda _act: holding.release(self.site),
+            Op.STOP: lambda _act: self._stop(),
         }
-        actions[act.op](act)
+        return actions[act.op](act) or ""
 
     @property
     def _target(self) -> ModeFiles:
@@ -83,21 +93,68 @@ class RealEffects:
 
     def _hold(self, _act: Act) -> None:
         reason = f"changing to {self.files.mode if self.files else 'nothing'}"
-        router_admin(self.site).hold(reason, HOLD_S)
-        multiplexer = multiplexer_admin(self.site)
-        if multiplexer.status() is not None:
-            multiplexer.hold(reason, HOLD_S)
+        holding.hold(self.site, reason, self.watch.expected_s)
 
-    def _drain(self, _act: Act) -> None:
-        left = router_admin(self.site).drain(self.drain_s)
-        multiplexer = multiplexer_admin(self.site)
-        if multiplexer.status() is not None:
-            left += multiplexer.drain(self.drain_s)
+    def _drain(self, _act: Act) -> str:
+        """Let running answers finish; where that takes too long give up, or cut them if told to."""
+        router, multiplexer = router_admin(self.site), multiplexer_admin(self.site)
+        left = self._drained(router)
+        cut = router.sever() if left and self.force_drain else 0
         if left and not self.force_drain:
-            raise AnvilError(
-                f"{left} requests still run after {self.drain_s:.0f} s",
-                hint="try again with a longer --drain-timeout, or cut them with --force-drain",
-            )
+            raise self._still(left)
+        if multiplexer.status() is not None:
+            left = self._drained(multiplexer)
+            if left and not self.force_drain:
+                raise self._still(left)
+            # `retire` cuts what the multiplexer still relays itself.
+            cut += left
+        if cut:
+            self.watch.warn(f"{cut} running answers were cut")
+        return f"{cut} running answers were cut" if cut else ""
+
+    def _drained(self, admin: Admin) -> int:
+        """Wait for at most `drain_s`, and stop where the user wants that; how many still run."""
+        deadline = time.monotonic() + self.drain_s
+        while True:
+            room = max(0.0, deadline - time.monotonic())
+            left = admin.drain(min(_DRAIN_SLICE_S, room))
+            if not left or room <= _DRAIN_SLICE_S:
+                return left
+            self.watch.stop()
+
+    def _still(self, left: int) -> AnvilError:
+        return AnvilError(
+            f"{left} requests still run after {self.drain_s:.0f} s",
+            hint="try again with a longer --drain-timeout, or cut them with --force-drain",
+        )
+
+    def _hook(self, act: Act) -> str:
+        said = {
+            "ANVIL_HOME": str(self.site.home.root),
+            "ANVIL_FROM": self.watch.source,
+            "ANVIL_TO": self._target.mode,
+        }
+        try:
+            return hooks.run(self.site.home.hooks, act.target, said)
+        except AnvilError as error:
+            if act.target == PRE_HOOK:
+                raise
+            # The new mode serves: what comes after it cannot undo that.
+            self.watch.warn(f"{error.message}. next: {error.hint}")
+            return error.message
+
+    def _free(self, _act: Act) -> str:
+        def waiting(seconds: float, full: str) -> None:
+            self.watch.working("waiting for the cards", seconds, full)
+            self.watch.stop()
+
+        ledger = self.site.renderer.ledger(self._target.mode).cards
+        machine = self.site.config.machine
+        return devices.prove_free(machine, ledger, hardware.read_cards, waiting)
+
+    def _stop(self) -> None:
+        control_project(self.site, self.docker).down(_STOP_S)
+        holding.forget(self.site)
 
     def _retire(self, _act: Act) -> None:
         multiplexer = multiplexer_admin(self.site)
@@ -111,27 +168,22 @@ class RealEffects:
     def _control(self, _act: Act) -> None:
         control_project(self.site, self.docker).up_and_wait(timeout_s=90)
 
-    def _up(self, _act: Act) -> None:
+    def _up(self, act: Act) -> None:
+        """The whole mode, or one tier of it where they load one after the other."""
         self.site.write_compose(self._target)
         project = mode_project(self.site, self.docker, self._target.mode)
+        fixed = [tier.id for tier in self._tiers() if not tier.swap]
         with _explained():
             project.create()
-            project.up([tier.id for tier in self._tiers() if not tier.swap])
+            if wanted := [each for each in fixed if act.target in (each, self._target.mode)]:
+                project.up(wanted)
 
     def _ready(self, act: Act) -> None:
-        tier = self._tier(act.target)
-        file = self.site.renderer.engines[tier.engine].file
-        container = self.site.renderer.container(self._target.mode, tier)
-        found = self.docker.container(container)
-        before = found.restarts if found else 0
-        engines.wait_ready(
-            self._endpoint(tier),
-            file.health_path,
-            file.models_path,
-            tier.longest_start_s,
-            runs=lambda: self._runs(container, before),
-            last_words=lambda: self._last_words(container, tier.engine),
-        )
+        def waiting(seconds: float, line: str) -> None:
+            self.watch.stop()
+            self.watch.working(f"{act.op}: {act.target}", seconds, line)
+
+        starting.wait(self.site, self.docker, self._target.mode, self._tier(act.target), waiting)
 
     def _multiplexer(self, _act: Act) -> None:
         multiplexer = multiplexer_admin(self.site)
@@ -140,7 +192,9 @@ class RealEffects:
 
     def _canary(self, act: Act) -> None:
         tier = self._tier(act.target)
-        engines.canary(self._endpoint(tier), tier.longest_start_s + tier.answer_timeout_s)
+        engines.canary(
+            starting.endpoint(self.site, tier), tier.longest_start_s + tier.answer_timeout_s
+        )
 
     def _router(self) -> None:
         said = router_admin(self.site).reload()
@@ -150,27 +204,13 @@ class RealEffects:
                 hint="anvil-ctl logs router",
             )
 
-    def _endpoint(self, tier: Tier) -> engines.Endpoint:
-        machine, token = self.site.config.machine, None
-        port = tier.port
-        if tier.swap:
-            port, token = machine.multiplexer_port, self.site.router_token()
-        return engines.Endpoint(tier.id, self.site.url(port), tier.served_name, tier.dialect, token)
-
-    def _runs(self, container: str, before: int) -> bool:
-        """Whether it goes on loading: one that Docker has started again has failed once."""
-        state = self.docker.container(container)
-        return state is not None and state.running and state.restarts <= before
-
-    def _last_words(self, container: str, engine: str) -> engines.LastWords:
-        state = self.docker.container(container)
-        log = self.docker.container_logs(container, signatures.LINES)
-        code = state.exit_code if state else None
-        lines = log.strip().splitlines()[-3:]
-        ended = "running" if state and state.running else f"exit status {code}"
-        known = signatures.load(bundle() / "engines")
-        said = f"{ended}: " + " / ".join(lines)
-        return engines.LastWords(said, known.classify(engine, log, code))
+    def _prove(self, _act: Act) -> str:
+        longest = max((tier.answer_timeout_s for tier in self._tiers()), default=600)
+        found = prove(router_admin(self.site), multiplexer_admin(self.site).status(), longest)
+        self.watch.canaries.extend(found)
+        asked = sum(each.asked for each in found)
+        later = f", {len(found) - asked} wait for their model" if asked < len(found) else ""
+        return f"{asked} answered{later}"
 
     def _tiers(self) -> list[Tier]:
         return self.site.config.modes[self._target.mode].enabled

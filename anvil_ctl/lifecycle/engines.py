@@ -12,7 +12,9 @@ from anvil_ctl.doctor.survey import EngineSeen
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.signatures import Diagnosis
 
-_POLL_S = 0.25
+_POLL_S = 0.1
+# A container is looked at, and its log, far less often than its port: that starts a process.
+_LOOK_S = 1.0
 
 
 class EngineError(AnvilError):
@@ -52,16 +54,24 @@ def wait_ready(
     *,
     runs: Callable[[], bool],
     last_words: Callable[[], LastWords],
+    waiting: Callable[[float], None] = lambda _seconds: None,
 ) -> None:
     """Wait until the engine is healthy and lists its exact served name.
 
-    `runs` says whether its container still does. EngineError at the container's death, at a wrong
-    name, and after `timeout_s`.
+    `runs` says whether its container still does; `waiting` is told now and then for how long it
+    has been waited, and may raise. EngineError at the container's death, at a wrong name, and
+    after `timeout_s`.
     """
-    deadline = time.monotonic() + timeout_s
+    began = look_at = time.monotonic()
+    deadline = began + timeout_s
     with _client(endpoint) as client:
         while _status(client, health_path) != 200:
-            if not runs():
+            now = time.monotonic()
+            looks = now >= look_at
+            if looks:
+                look_at = now + _LOOK_S
+                waiting(now - began)
+            if looks and not runs():
                 words = last_words()
                 raise EngineError(
                     f"{endpoint.tier}: the engine stopped while it loaded: {words}",

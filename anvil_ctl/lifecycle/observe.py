@@ -55,8 +55,10 @@ def snapshot(site: Site, docker: Docker) -> Snapshot:
     return Snapshot(containers, router, multiplexer, observed)
 
 
-def goal(site: Site, files: ModeFiles, control_hash: str) -> Goal:
+def goal(site: Site, files: ModeFiles, control_hash: str, hooks: tuple[str, ...] = ()) -> Goal:
     """A rendered mode as the planner's goal."""
+    ledger = site.renderer.ledger(files.mode)
+    roles = site.config.machine.roles
     return Goal(
         mode=files.mode,
         project=files.project,
@@ -64,6 +66,9 @@ def goal(site: Site, files: ModeFiles, control_hash: str) -> Goal:
         router_hash=_sha256(files.router),
         registry_hash=_sha256(files.registry),
         control_hash=control_hash,
+        cards=tuple(each.role for each in ledger.cards if roles[each.role].gpu_uuid),
+        in_turn=ledger.ram.one_by_one,
+        hooks=hooks,
     )
 
 

@@ -12,10 +12,12 @@ from anvil_ctl.config.model import Mode
 class Op(StrEnum):
     """One act, each with exactly one effect."""
 
+    HOOK = "hook"
     HOLD = "hold"
     DRAIN = "drain"
     RETIRE = "retire"
     DOWN = "down"
+    FREE = "free"
     INSTALL = "install"
     CONTROL = "control"
     UP = "up"
@@ -23,9 +25,13 @@ class Op(StrEnum):
     MULTIPLEXER = "multiplexer"
     CANARY = "canary"
     ROUTER = "router"
+    PROVE = "prove"
     RELEASE = "release"
     STOP = "stop"
 
+
+_READY = "engine ready, and the model by its exact name"
+PRE_HOOK, POST_HOOK = "pre-switch", "post-switch"
 
 # Seconds that an act takes where none was ever timed; 0.5 for all others.
 DEFAULT_S = {Op.CONTROL: 8.0, Op.UP: 3.0, Op.DOWN: 3.0, Op.READY: 30.0, Op.CANARY: 5.0}
@@ -67,6 +73,12 @@ class Goal:
     router_hash: str
     registry_hash: str
     control_hash: str
+    # Roles whose cards must be free before the mode's engines load.
+    cards: tuple[str, ...] = ()
+    # The host's memory does not hold two models while they load: one after the other.
+    in_turn: bool = False
+    # The user's own programs that are there, PRE_HOOK and POST_HOOK.
+    hooks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +158,24 @@ def _acts(observed: Observed, goal: Goal) -> Iterator[Act]:
         yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
     if not (outgoing or stale or (config_new and not control_new)):
         return
+    if outgoing and PRE_HOOK in goal.hooks:
+        yield Act(Op.HOOK, PRE_HOOK, "yours, while the old mode still serves")
     if observed.router_hash is not None:
         yield from _make_room(outgoing, stale)
     for mode in outgoing:
         yield Act(Op.DOWN, mode, f"{goal.mode} takes its devices")
+    if outgoing and goal.cards:
+        yield Act(Op.FREE, ", ".join(goal.cards), "what was loaded has left the cards")
     if not control_new:
         yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
     yield from _engines(goal, stale)
     yield Act(Op.MULTIPLEXER, "multiplexer", "reads the registry and takes leases again")
     yield from _canaries(goal, stale)
     yield Act(Op.ROUTER, "router", "reads the config of the mode")
+    yield Act(Op.PROVE, "presets", "each answers through the router, before anybody's turn")
     yield Act(Op.RELEASE, "router", "waiting requests are answered by the mode")
+    if outgoing and POST_HOOK in goal.hooks:
+        yield Act(Op.HOOK, POST_HOOK, "yours, now that the new mode serves")
 
 
 def _make_room(outgoing: list[Mode], stale: list[TierGoal]) -> Iterator[Act]:
@@ -169,10 +188,19 @@ def _make_room(outgoing: list[Mode], stale: list[TierGoal]) -> Iterator[Act]:
 def _engines(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
     if not stale:
         return
-    yield Act(Op.UP, goal.mode, f"not as defined: {', '.join(tier.id for tier in stale)}")
-    for tier in stale:
-        if not tier.swap:
-            yield Act(Op.READY, tier.id, "engine ready, and the model by its exact name")
+    fixed = [tier for tier in stale if not tier.swap]
+    names = ", ".join(tier.id for tier in stale)
+    if goal.in_turn and len(fixed) > 1:
+        for tier in fixed:
+            yield Act(Op.UP, tier.id, "alone: the host's memory holds no two while they load")
+            yield Act(Op.READY, tier.id, _READY)
+        if len(fixed) == len(stale):
+            return
+        names = ", ".join(tier.id for tier in stale if tier.swap)
+    yield Act(Op.UP, goal.mode, f"not as defined: {names}")
+    if not (goal.in_turn and len(fixed) > 1):
+        for tier in fixed:
+            yield Act(Op.READY, tier.id, _READY)
 
 
 def _canaries(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from anvil_ctl.config import Mode
-from anvil_ctl.config.model import Machine
-from anvil_ctl.errors import AnvilError, BusyError, GateError, NotRestoredError
+from anvil_ctl.config.modes import known
+from anvil_ctl.errors import AnvilError, BusyError, NotRestoredError, UsageError
 from anvil_ctl.events import Event, Report, State, silent
 from anvil_ctl.history import History
+from anvil_ctl.lifecycle import evidence, refusals
+from anvil_ctl.lifecycle import former as formers
 from anvil_ctl.lifecycle import journal as journals
 from anvil_ctl.lifecycle.effects import Effects
 from anvil_ctl.lifecycle.former import Former
+from anvil_ctl.lifecycle.interrupts import deferred
 from anvil_ctl.lifecycle.journal import Journal
 from anvil_ctl.lifecycle.observe import Snapshot, goal
 from anvil_ctl.lifecycle.plan import DEFAULT_S, Act, Observed, Op, Plan, plan, plan_down
 from anvil_ctl.lifecycle.preview import Facts, Preview, preview
+from anvil_ctl.lifecycle.watch import Watch
 from anvil_ctl.lifecycle.world import World
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
@@ -24,36 +30,55 @@ from anvil_ctl.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """An act that was done, and how long it took."""
+    """An act that was done, how long it took, and what came of it."""
 
     act: Act
     seconds: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A transition that succeeded. `hash` is that of the plan as `plan` prints it."""
+    """A transition that succeeded. `hash` is that of the plan as `plan` prints it.
+
+    `evidence` is the file that says what was proved.
+    """
 
     plan: Plan
     phases: tuple[Phase, ...]
     hash: str = ""
+    evidence: Path | None = None
 
 
 def execute(
-    steps: Plan, effects: Effects, journal: Journal, history: History, report: Report
+    steps: Plan, effects: Effects, journal: Journal, history: History, watch: Watch
 ) -> tuple[Phase, ...]:
     """Perform the acts in order, each journaled before it begins; the first failure ends it."""
     phases: list[Phase] = []
     for act in steps.acts:
+        watch.stop()
         began = time.monotonic()
-        name, text = act.step(steps.target), f"{act.op}: {act.target}"
+        watch.step = name = act.step(steps.target)
+        text = f"{act.op}: {act.target}"
         with (
-            journal.act(act.op, act.target),
-            history.step(report, name, text, DEFAULT_S.get(act.op, 0.5)),
+            journal.act(act.op, act.target) as entry,
+            history.step(watch.report, name, text, DEFAULT_S.get(act.op, 0.5)),
         ):
-            effects.perform(act)
-        phases.append(Phase(act, time.monotonic() - began))
+            entry["note"] = note = effects.perform(act)
+        phases.append(Phase(act, time.monotonic() - began, note))
     return tuple(phases)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a transition found, and what it goes back to if it fails."""
+
+    found: Snapshot
+    former: Former | None
+
+
+# After none of these is anything other than before, but for the requests that wait.
+_HARMLESS = frozenset({str(Op.HOOK), str(Op.HOLD), str(Op.DRAIN)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +98,11 @@ class Transition:
         steps = self._plan(found, files)
         shown = self._preview(verb, steps, found, files)
         try:
-            refuse_plan_only(self.site.config.machine)
+            refusals.refuse_plan_only(self.site.config.machine)
             self._refuse_interrupted(verb)
-            _refuse(verb, steps, found.observed)
+            refusals.refuse(verb, steps, found.observed)
             if steps.acts:
-                self.world.check_gates(target)
+                self.world.check_gates(files)
         except AnvilError as error:
             hint = f". next: {error.hint}" if error.hint else ""
             return replace(shown, refused=f"{error.message}{hint}")
@@ -90,22 +115,41 @@ class Transition:
         of a plan that was printed: another one is refused. GateError and BusyError: nothing was
         changed. NotRestoredError: see its message.
         """
-        refuse_plan_only(self.site.config.machine)
+        refusals.refuse_plan_only(self.site.config.machine)
         folder = self.site.home.journal
         with journals.lock(folder, verb):
             self._refuse_interrupted(verb)
             files = self.site.renderer.mode(target)
             before = self.world.snapshot()
             steps = self._plan(before, files)
-            _refuse(verb, steps, before.observed)
+            refusals.refuse(verb, steps, before.observed)
             shown = self._preview(verb, steps, before, files)
-            refuse_another_plan(shown, expected)
-            if steps.acts:
-                self.world.check_gates(target)
-            journals.set_aside(folder)
+            refusals.refuse_another_plan(shown, expected)
+            skipped = self.world.check_gates(files) if steps.acts else ()
+            # What a killed command had found is what `recover` goes back to, not its wreck.
+            former = self._former(before)
             if not steps.acts:
+                journals.set_aside(folder)
+                formers.forget(folder)
                 return Outcome(steps, (), shown.hash)
-            return self._transact(shown, steps, files, before)
+            formers.save(folder, former)
+            journals.set_aside(folder, replaced=True)
+            journal = Journal(folder, list(steps.source), target, shown.hash, skipped=[*skipped])
+            return self._transact(shown, steps, files, journal, _Before(before, former))
+
+    def undo_interrupted(self) -> Mode | None:
+        """Take back what a command that was cut off had done; the mode that is live again."""
+        folder = self.site.home.journal
+        with journals.lock(folder, "recover"):
+            cut_off = journals.interrupted(folder)
+            if cut_off is None:
+                raise UsageError("no command was cut off: there is nothing to undo")
+            former, target = formers.saved(folder), known(cut_off.target, "the journal")
+            journal = Journal(folder, list(cut_off.source), target)
+            begun = _Before(self.world.snapshot(), former)
+            cause = AnvilError("a command was cut off")
+            self._undo(target, journal, begun, cause, whole=True)
+            return former.mode if former else None
 
     def stop(self, expected: str | None = None) -> Outcome:
         """Stop engines and control project, in order, and keep every volume."""
@@ -114,64 +158,131 @@ class Transition:
             before = self.world.snapshot()
             steps = plan_down(before.observed)
             shown = self._preview("down", steps, before, None)
-            refuse_another_plan(shown, expected)
+            refusals.refuse_another_plan(shown, expected)
             journals.set_aside(folder)
             journal = Journal(folder, list(steps.source), "down", shown.hash)
             self._announce(shown)
-            try:
-                phases = self._execute(steps, None, journal)
-            except AnvilError as error:
-                self.world.readmit()
-                journal.finish("failed", str(error))
-                raise
+            with deferred(self.report) as interrupts:
+                watch = Watch(self.report, interrupts.stop)
+                effects = self.world.effects(None, watch)
+                try:
+                    phases = execute(steps, effects, journal, self.site.history, watch)
+                except AnvilError as error:
+                    self.world.readmit()
+                    journal.finish("failed", str(error))
+                    raise
             journal.finish("complete")
+            formers.forget(folder)
             return Outcome(steps, phases, shown.hash)
 
-    def _transact(self, shown: Preview, steps: Plan, files: ModeFiles, before: Snapshot) -> Outcome:
-        former = self.world.former(before)
-        journal = Journal(self.site.home.journal, list(steps.source), files.mode, shown.hash)
-        journal.write()
+    def _transact(
+        self, shown: Preview, steps: Plan, files: ModeFiles, journal: Journal, before: _Before
+    ) -> Outcome:
         self._announce(shown)
+        for each in journal.skipped:
+            self.report(Event("gates", f"gate skipped, as told: {each}", State.WARNING))
+        with deferred(self.report) as interrupts:
+            watch = Watch(
+                self.report, interrupts.stop, shown.wait_s or None, source="+".join(steps.source)
+            )
+            try:
+                journal.write()
+                effects = self.world.effects(files, watch)
+                phases = execute(steps, effects, journal, self.site.history, watch)
+                proved = self._prove(shown, files, journal, phases, watch)
+            except AnvilError as error:
+                self._undo(files.mode, journal, before, error)
+                raise
+            except Exception as error:
+                # Whatever it is, a full disk or a fault of our own: nobody is left with nothing.
+                self._undo(files.mode, journal, before, error)
+                raise AnvilError(
+                    f"{type(error).__name__}: {error}", hint="anvil-ctl doctor"
+                ) from error
         try:
-            phases = self._execute(steps, files, journal)
-        except (AnvilError, KeyboardInterrupt) as error:
-            self._undo(files, journal, before, former, error)
-            raise
-        journal.finish("complete")
-        return Outcome(steps, phases, shown.hash)
+            journal.finish("complete")
+        except OSError as error:
+            # The mode serves and is proved; `recover` will find nothing to do.
+            self.report(Event("journal", f"the journal was not closed: {error}", State.WARNING))
+        formers.forget(journal.folder)
+        return Outcome(steps, phases, shown.hash, proved)
+
+    def _prove(
+        self,
+        shown: Preview,
+        files: ModeFiles,
+        journal: Journal,
+        phases: tuple[Phase, ...],
+        watch: Watch,
+    ) -> Path:
+        facts = evidence.Facts(
+            config=self.site.config,
+            engines=self.site.renderer.engines,
+            files=files,
+            images={each.reference: each.id for each in shown.images},
+            source=shown.source,
+            plan=shown.hash,
+            control_hash=self.world.control_hash(),
+            phases=[(str(p.act.op), p.act.target, p.seconds, p.note) for p in phases],
+            canaries=watch.canaries,
+            skipped=journal.skipped,
+        )
+        return evidence.write(self.site.home.evidence, evidence.record(facts, time.time()))
+
+    def _former(self, before: Snapshot) -> Former | None:
+        """What a failure leads back to."""
+        folder = self.site.home.journal
+        if journals.interrupted(folder) is not None:
+            with contextlib.suppress(AnvilError):
+                return formers.saved(folder)
+        return self.world.former(before)
 
     def _undo(
         self,
-        files: ModeFiles,
+        failed: Mode,
         journal: Journal,
-        before: Snapshot,
-        former: Former | None,
-        cause: BaseException,
+        before: _Before,
+        cause: Exception,
+        *,
+        whole: bool = False,
     ) -> None:
-        """Restore what ran before the failed plan; NotRestoredError if that fails too."""
+        """Restore what ran before the failed plan; NotRestoredError if that fails too.
+
+        Where no act of the journal has changed anything, what waits goes on and that is all,
+        unless the `whole` is to be restored because another command did the acts.
+        """
         said = str(cause) or type(cause).__name__
+        journal.undoing(said)
         self.report(Event("undo", f"failed: {said}; restoring what was", State.WARNING))
-        self.world.keep_logs(files.mode)
         try:
-            if {str(entry["op"]) for entry in journal.acts} <= {Op.HOLD, Op.DRAIN}:
+            if not whole and {str(entry["op"]) for entry in journal.acts} <= _HARMLESS:
                 self.world.readmit()
-            elif former is not None:
-                self.world.reinstate(former, files.mode)
             else:
-                self._remove_new(files, before.observed)
-        except (AnvilError, KeyboardInterrupt) as second:
-            journal.finish("failed", f"{said}; then: {second}")
+                self._restore(failed, before)
+        except (AnvilError, OSError) as second:
+            with contextlib.suppress(OSError):
+                journal.finish("failed", f"{said}; then: {second}")
             raise NotRestoredError(
                 f"{said}; and what ran before could not be restored: {second}",
-                hint=f"anvil-ctl status; anvil-ctl up --mode {files.mode}; anvil-ctl down",
+                hint=f"anvil-ctl status; anvil-ctl up --mode {failed}; anvil-ctl down",
             ) from cause
-        journal.finish("rolled_back", said)
+        with contextlib.suppress(OSError):
+            journal.finish("rolled_back", said)
+        formers.forget(journal.folder)
 
-    def _remove_new(self, files: ModeFiles, before: Observed) -> None:
+    def _restore(self, failed: Mode, before: _Before) -> None:
+        self.world.await_docker()
+        self.world.keep_logs(failed)
+        if before.former is not None:
+            self.world.reinstate(before.former, failed)
+        else:
+            self._remove_new(failed, before.found.observed)
+
+    def _remove_new(self, failed: Mode, before: Observed) -> None:
         """Nothing answered before: leave behind nothing that was not there."""
-        effects = self.world.effects(files)
-        if files.mode not in before.modes:
-            effects.perform(Act(Op.DOWN, files.mode, "its start failed"))
+        effects = self.world.effects(None, Watch(self.report))
+        if failed not in before.modes:
+            effects.perform(Act(Op.DOWN, failed, "its start failed"))
         if not before.control_exists:
             effects.perform(Act(Op.STOP, "router, multiplexer, guard", "the start failed"))
 
@@ -204,51 +315,5 @@ class Transition:
         return preview(verb, steps, facts)
 
     def _plan(self, found: Snapshot, files: ModeFiles) -> Plan:
-        return plan(found.observed, goal(self.site, files, self.world.control_hash()))
-
-    def _execute(self, steps: Plan, files: ModeFiles | None, journal: Journal) -> tuple[Phase, ...]:
-        effects = self.world.effects(files)
-        return execute(steps, effects, journal, self.site.history, self.report)
-
-
-def refuse_plan_only(machine: Machine) -> None:
-    """What is planned for another machine is started there. GateError if this is such a plan."""
-    if machine.plan_only:
-        raise GateError(
-            "nothing was started: anvil.toml is a plan for another machine (machine.plan_only)",
-            hint="on the machine that has its cards: anvil-ctl config set machine.plan_only false",
-        )
-
-
-def _refuse(verb: str, steps: Plan, before: Observed) -> None:
-    if verb == "up":
-        refuse_other_mode(steps)
-    if verb == "switch":
-        refuse_new_control(steps, before)
-
-
-def refuse_another_plan(shown: Preview, expected: str | None) -> None:
-    """What was printed is what is done, or nothing is. GateError if not."""
-    if expected is not None and expected != shown.hash:
-        what = " ".join(filter(None, (shown.verb, shown.target)))
-        raise GateError(
-            f"the plan is {shown.hash} now, not {expected}: what it is made from has changed",
-            hint=f"anvil-ctl plan {what}",
-        )
-
-
-def refuse_other_mode(steps: Plan) -> None:
-    """`up` starts and converges; changing the live mode is `switch`'s to do. GateError if not."""
-    others = [mode for mode in steps.source if mode != steps.target]
-    if others:
-        raise GateError(f"mode {others[0]} is live", hint=f"anvil-ctl switch {steps.target}")
-
-
-def refuse_new_control(steps: Plan, before: Observed) -> None:
-    """A switch keeps waiting requests, which a router that is replaced cannot. GateError if so."""
-    replaced = any(act.op is Op.CONTROL for act in steps.acts)
-    if replaced and before.control_hash is not None and before.modes:
-        raise GateError(
-            "router, multiplexer and guard run an older definition, and a switch keeps them",
-            hint=f"anvil-ctl up --mode {before.modes[0]}, then: anvil-ctl switch {steps.target}",
-        )
+        control, hooks = self.world.control_hash(), self.world.hooks()
+        return plan(found.observed, goal(self.site, files, control, hooks))

@@ -11,6 +11,7 @@ from anvil_ctl.router.config import Config
 from anvil_ctl.router.overview import Overview
 from anvil_ctl.router.profile.keeper import open_profile
 from anvil_ctl.router.profile_admin import ProfileAdmin
+from anvil_ctl.router.proof import Proof
 from anvil_ctl.router.refuse import envelope
 from anvil_ctl.router.state import State
 from anvil_ctl.serving.auth import Auth
@@ -50,7 +51,8 @@ class Router:
 
     def admin_routes(self) -> list[Route]:
         """What the administrator's listener has besides the verbs of every server."""
-        return ProfileAdmin(self._state).routes()
+        proof = Proof(Completions(self._state), Overview(self._state))
+        return [*ProfileAdmin(self._state).routes(), *proof.routes()]
 
     def finished(self, log: Finished) -> Finished:
         """What to do with each request at its end: log it, and keep what was decided."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from anvil_ctl.router import counting
+from anvil_ctl.router import counting, waiting
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
@@ -22,6 +22,7 @@ from anvil_ctl.router.forward import Forward
 from anvil_ctl.router.judgement import sessions
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
 from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
+from anvil_ctl.router.judgement.plan import unchecked
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
@@ -40,7 +41,7 @@ PATHS: dict[str, Parse] = {
     "/v1/responses": responses_request.parse,
 }
 _FORWARDED = {name: functools.partial(forwarded.parse, name) for name in sorted(PASSTHROUGH)}
-_Call = TypeVar("_Call")
+_Call = TypeVar("_Call", Call, Forwarded)
 Serve = Callable[[_Call, Request, Exchange], Awaitable[Refusal | None]]
 _NOBODY = Refusal(404, "not_found", "No model of that name serves this endpoint.")
 
@@ -82,7 +83,10 @@ class Completions:
             return
         try:
             call = parse(request.body)
-            await state.hold.enter()
+            if state.hold.held:
+                await waiting.enter(state.hold, call, request, exchange)
+            else:
+                await state.hold.enter()
             try:
                 refusal = await serve(call, request, exchange)
             finally:
@@ -90,10 +94,12 @@ class Completions:
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         except HoldFullError as error:
-            message = "Too many requests are waiting."
-            refusal = Refusal(503, "server_busy", message, error.retry_after_s)
+            refusal = waiting.turned_away(error)
+        self._refuse(refusal, request, exchange)
+
+    def _refuse(self, refusal: Refusal | None, request: Request, exchange: Exchange) -> None:
         if refusal is not None:
-            told = state.live.config.decision_headers
+            told = self._state.live.config.decision_headers
             refuse(
                 request,
                 exchange,
@@ -104,9 +110,21 @@ class Completions:
                 retry_after_s=refusal.retry_after_s,
             )
 
-    async def _complete(self, call: Call, request: Request, exchange: Exchange) -> Refusal | None:
+    async def answer_now(self, request: Request, exchange: Exchange) -> None:
+        """A chat completion that no hold keeps and no check looks at: for the administrator."""
+        try:
+            call = PATHS["/v1/chat/completions"](request.body)
+            refusal = await self._complete(call, request, exchange, checked=False)
+        except BadRequestError as error:
+            refusal = Refusal(400, error.kind, error.message)
+        self._refuse(refusal, request, exchange)
+
+    async def _complete(
+        self, call: Call, request: Request, exchange: Exchange, *, checked: bool = True
+    ) -> Refusal | None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._state.live
+        config = live.config if checked else unchecked(live.config)
         name = live.named(call.model)
         if name.source is Source.INFERRED and not live.config.judgement.substitution:
             return refusals.UNKNOWN_NAME
@@ -123,7 +141,7 @@ class Completions:
                 candidate,
                 bound,
                 exchange,
-                config=live.config,
+                config=config,
                 tried=tried,
                 betas=betas,
             )

@@ -12,7 +12,7 @@ from anvil_ctl.router import config as configs
 from anvil_ctl.router.app import Router
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.refuse import envelope
-from anvil_ctl.serving import access, logs, process
+from anvil_ctl.serving import access, kept, logs, process
 from anvil_ctl.serving.admin import ADMIN_TOKEN_ENV, Admin
 from anvil_ctl.serving.auth import Auth, token_from_env
 from anvil_ctl.serving.hold import Hold
@@ -37,14 +37,20 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
 
     async def build() -> Running:
         pool, hold = Pool(), Hold()
+        kept.resume(hold, config.parent / "hold.json")
         log_access, flush_access = access.to_stderr()
         load = functools.partial(_load, config)
         router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
         finished = router.finished(log_access)
         data = Server(router.app(auth), limits=limits, envelope=envelope, finished=finished)
         listeners = [Listener("router", data, host, port, guarded=auth.on)]
+
+        async def sever() -> dict[str, object]:
+            return {"severed": data.sever(hold.waiters)}
+
         if admin_token:
-            app = Admin(router, hold, routes=router.admin_routes()).app(admin_token)
+            routes, actions = router.admin_routes(), {"sever": sever}
+            app = Admin(router, hold, actions=actions, routes=routes).app(admin_token)
             server = Server(app, finished=log_access)
             listeners.append(Listener("router admin", server, admin_host, admin_port))
         else:

@@ -36,6 +36,7 @@ class Control(Protocol):
 class _HoldBody(msgspec.Struct):
     max_s: float
     reason: str = "held by an administrator"
+    expected_s: float | None = None
 
 
 class _DrainBody(msgspec.Struct):
@@ -82,7 +83,9 @@ class Admin:
             **self._control.status(),
             "held": self._hold.held,
             "hold_reason": self._hold.reason,
+            "hold_expected_s": self._hold.expected_s,
             "waiting": self._hold.waiting,
+            "waiting_bytes": self._hold.waiting_bytes,
             "in_flight": self._hold.in_flight,
             "uptime_s": round(uptime, 3),
         }
@@ -97,7 +100,7 @@ class Admin:
         if not (math.isfinite(body.max_s) and body.max_s > 0):
             _refuse(exchange, "max_s must be a number of seconds above 0")
             return
-        self._hold.hold(body.reason, body.max_s)
+        self._hold.hold(body.reason, body.max_s, body.expected_s)
         _answer(exchange, self.status())
 
     async def _drain(self, request: Request, exchange: Exchange) -> None:

@@ -319,6 +319,11 @@ class Connection(asyncio.Protocol):
         busy = self._exchange is not None or self._reading is not None or self._queue
         return not (busy or self._head or self._discarded is not None)
 
+    @property
+    def serving(self) -> Exchange | None:
+        """The answer that is under way."""
+        return self._exchange
+
     def _start_read_clock(self) -> None:
         """The whole request must arrive by then; more bytes of it buy no more time."""
         limit = self._server.now() + self._server.limits.read_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Exchange:
         "_bodiless",
         "_chunked",
         "_close",
+        "_event",
         "_http10",
         "_wire",
         "complete",
@@ -79,6 +81,7 @@ class Exchange:
         self._close = close
         self._chunked = False
         self._added = b""
+        self._event: Callable[[bytes], bytes] | None = None
         self.request_id = request_id
         self.started_at = started_at
         self.status = 0
@@ -113,6 +116,11 @@ class Exchange:
         self, status: int, body: bytes, *, content_type: str = JSON, headers: Headers = ()
     ) -> None:
         """Send a whole answer."""
+        if self._event is not None:
+            self.status = status
+            self.write(self._event(body))
+            self.end()
+            return
         head = self._head(status, headers)
         if status != HTTPStatus.NO_CONTENT:
             kind = _JSON if content_type is JSON else content_type.encode("latin-1", "replace")
@@ -126,10 +134,28 @@ class Exchange:
 
     def start(self, status: int, headers: Headers) -> None:
         """Begin an answer of unknown length. An HTTP/1.0 client gets one that closing ends."""
+        if self._event is not None:
+            self.status = status
+            return
         self._chunked = not self._http10
         self._close = self._close or self._http10
         framed = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
         self._put(self._head(status, headers) + framed)
+
+    def open(self, headers: Headers, event: Callable[[bytes], bytes]) -> None:
+        """Begin a stream of events before it is known what it will say.
+
+        `started` stays false. What comes then goes into this stream: that of `start` as it is
+        written, and the body of a whole answer as the `event` that is made of it.
+        """
+        self.start(HTTPStatus.OK, headers)
+        self.status = 0
+        self._event = event
+
+    @property
+    def opened(self) -> bool:
+        """Whether a stream of events has begun, be it that nothing is promised yet."""
+        return self._event is not None
 
     def write(self, data: bytes) -> None:
         """Send one piece of the body, as one chunk in one write. Empty pieces are dropped."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from dataclasses import dataclass
 from types import TracebackType
 
 from anvil_ctl.errors import AnvilError
@@ -12,11 +14,29 @@ log = logging.getLogger(__name__)
 
 
 class HoldFullError(AnvilError):
-    """Too many requests already wait; the caller is told to retry after `retry_after_s`."""
+    """A request may not wait, or no longer; the caller is told to retry after `retry_after_s`."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait: requests, bytes of their bodies, seconds for each of them.
+
+    After `silence_s` seconds the client of a stream is given a sign of life.
+    """
+
+    requests: int = 256
+    size: int = 256 << 20
+    age_s: float = 900.0
+    silence_s: float = 10.0
+
+
+DEFAULT = Bounds()
+# Told to a client that may not wait, where nobody has said how long it will take.
+_RETRY_S = 5
 
 
 class Hold:
@@ -26,27 +46,40 @@ class Hold:
     that asked for it may have been killed.
     """
 
-    def __init__(self, *, max_waiting: int = 256) -> None:
-        self._max_waiting = max_waiting
+    def __init__(self, bounds: Bounds = DEFAULT) -> None:
+        self.bounds = bounds
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
         self._expiry: asyncio.TimerHandle | None = None
+        self._expected_at: float | None = None
         self.reason: str | None = None
         self.waiting = 0
+        self.waiting_bytes = 0
         self.in_flight = 0
+        # The exchanges that wait, as far as they said so: whoever cuts what runs spares them.
+        self.waiters: set[object] = set()
 
     @property
     def held(self) -> bool:
         """Whether new requests wait."""
         return not self._open.is_set()
 
-    def hold(self, reason: str, max_s: float) -> None:
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds until the hold is expected to end; None where nothing is known."""
+        if self._expected_at is None:
+            return None
+        return max(0.0, self._expected_at - asyncio.get_running_loop().time())
+
+    def hold(self, reason: str, max_s: float, expected_s: float | None = None) -> None:
         """Let new requests wait, for at most `max_s` seconds from now. Holding again extends."""
         if self._expiry is not None:
             self._expiry.cancel()
-        self._expiry = asyncio.get_running_loop().call_later(max_s, self._expire, max_s)
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max_s, self._expire, max_s)
+        self._expected_at = None if expected_s is None else loop.time() + expected_s
         self._open.clear()
         self.reason = reason
         log.info("holding new requests: %s (at most %.0f s)", reason, max_s)
@@ -58,11 +91,11 @@ class Hold:
             self._expiry = None
         if self.held:
             log.info("released %d held requests: %s", self.waiting, self.reason)
-        self.reason = None
+        self.reason = self._expected_at = None
         self._open.set()
 
     def admitted(self) -> _Admission:
-        """`async with hold.admitted():` around one request; HoldFullError if too many wait."""
+        """`async with hold.admitted():` around one request; HoldFullError where it may not wait."""
         return _Admission(self)
 
     async def drained(self, timeout_s: float) -> bool:
@@ -81,18 +114,37 @@ class Hold:
         self._expiry = None
         self.release()
 
-    async def enter(self) -> None:
-        """Wait while held, then count one in; HoldFullError if too many wait. See `leave`."""
-        while self.held:
-            if self.waiting >= self._max_waiting:
-                raise HoldFullError("too many requests are waiting", retry_after_s=5)
-            self.waiting += 1
-            try:
-                await self._open.wait()
-            finally:
-                self.waiting -= 1
+    async def enter(self, size: int = 0) -> None:
+        """Wait while held, then count one in; HoldFullError where it may not. See `leave`.
+
+        `size` is how many bytes it keeps while it waits.
+        """
+        if self.held:
+            await self._wait(size)
         self.in_flight += 1
         self._empty.clear()
+
+    async def _wait(self, size: int) -> None:
+        bounds = self.bounds
+        if self.waiting >= bounds.requests or self.waiting_bytes + size > bounds.size:
+            raise self._full("too many requests are waiting")
+        self.waiting += 1
+        self.waiting_bytes += size
+        try:
+            async with asyncio.timeout(bounds.age_s):
+                # The event may be cleared again by the time this task runs.
+                while self.held:
+                    await self._open.wait()
+        except TimeoutError:
+            raise self._full(f"the request has waited for {bounds.age_s:.0f} s") from None
+        finally:
+            self.waiting -= 1
+            self.waiting_bytes -= size
+
+    def _full(self, what: str) -> HoldFullError:
+        expected = self.expected_s
+        retry = _RETRY_S if expected is None else max(1, math.ceil(expected))
+        return HoldFullError(f"{self.reason}: {what}", retry_after_s=retry)
 
     def leave(self) -> None:
         """Count one out, in every exit."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from anvil_ctl.serving import descriptors
@@ -89,6 +89,14 @@ class Server:
         await self._empty.wait()
         if self._sweep is not None:
             self._sweep.cancel()
+
+    def sever(self, spared: Container[object]) -> int:
+        """Cut every answer under way but these exchanges, at once; how many those were."""
+        busy = [each for each in self._connections if each.serving is not None]
+        severed = [each for each in busy if each.serving not in spared]
+        for connection in severed:
+            connection.abort()
+        return len(severed)
 
     def cut(self) -> None:
         """Close every connection at once, whatever is under way."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import openai
+import pytest
 import tomlkit
 
 from tests.e2e.load import Load
-from tests.e2e.stack import ANVIL_CTL, Stack, containers
+from tests.e2e.stack import ANVIL_CTL, Stack, containers, docker
 
 
 def test_switching_both_ways_under_load_fails_no_request(agentic: Stack) -> None:
@@ -108,6 +114,83 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(agentic: Stack) -> None:
     assert containers(agentic.project) == before
 
 
+@pytest.mark.parametrize(
+    "verb", [("switch", "flexibility"), ("up", "--mode", "agentic"), ("down",)], ids=" ".join
+)
+def test_a_dry_run_leaves_no_trace_in_dockers_events(agentic: Stack, verb: tuple[str, ...]) -> None:
+    began = time.time()
+    agentic.run(*verb, "--dry-run")
+
+    label = f"label=dev.anvil.project={agentic.project}"
+    window = ("--since", f"{began:.3f}", "--until", f"{time.time():.3f}")
+    # A health check starts a process in a container by itself, every few seconds.
+    seen = docker("events", *window, "--filter", label, "--format", "{{.Type}} {{.Action}}")
+    assert [line for line in seen.splitlines() if " exec_" not in line] == []
+    volumes = docker(
+        "events", *window, "--filter", "type=volume", "--format", "{{.Action}} {{.Actor.ID}}"
+    )
+    assert [line for line in volumes.splitlines() if line.startswith(("create", "destroy"))] == []
+
+
+def test_an_answer_that_outlives_the_drain_is_not_cut_unless_that_is_said(
+    agentic: Stack, openai_client: openai.OpenAI
+) -> None:
+    def long_stream() -> Iterator[str | None]:
+        for chunk in openai_client.chat.completions.create(
+            model="chat",
+            max_tokens=2000,
+            stream=True,
+            messages=[{"role": "user", "content": "Count to ten thousand."}],
+            extra_body={"ignore_eos": True},
+        ):
+            if chunk.choices:
+                yield chunk.choices[0].finish_reason
+
+    kept = long_stream()
+    next(kept)
+    refused = agentic.run("switch", "flexibility", "--drain-timeout", "0.2", expect=1)
+    assert "1 requests still run after 0 s" in refused.stderr
+    assert "--force-drain" in refused.stderr
+    assert agentic.json("status")["held"] is False
+    assert list(kept)[-1] == "length"
+
+    cut = long_stream()
+    next(cut)
+    forced = agentic.run("switch", "flexibility", "--drain-timeout", "0.2", "--force-drain")
+    assert "1 running answers were cut" in forced.stderr
+    with pytest.raises((openai.APIError, httpx.HTTPError)):
+        list(cut)
+
+
+def test_hooks_are_run_around_a_switch(agentic: Stack) -> None:
+    folder = agentic.home / "hooks"
+    folder.mkdir()
+    for name in ("pre-switch", "post-switch"):
+        (folder / name).write_text(f'#!/bin/sh\necho "{name}: $ANVIL_FROM to $ANVIL_TO"\n')
+        (folder / name).chmod(0o755)
+    try:
+        done = agentic.run("switch", "flexibility")
+        (folder / "pre-switch").write_text("#!/bin/sh\nexit 7\n")
+        refused = agentic.run("switch", "agentic", expect=1)
+    finally:
+        shutil.rmtree(folder)
+
+    assert "pre-switch: agentic to flexibility" in done.stdout
+    assert "post-switch: agentic to flexibility" in done.stdout
+    assert "hook pre-switch" in refused.stderr
+    assert agentic.json("status")["mode"] == "flexibility"
+
+
+def test_a_switch_leaves_a_record_of_what_it_proved(flexibility: Stack) -> None:
+    done = flexibility.run("switch", "agentic")
+
+    path = Path(done.stdout.rsplit("proved: ", 1)[1].strip())
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert (said["to"], said["from"]) == ("agentic", ["flexibility"])
+    assert {each["preset"] for each in said["presets"] if each["asked"]} == {"chat", "long-context"}
+    assert all(image_id.startswith("sha256:") for image_id in said["images"].values())
+
+
 def test_a_plan_that_was_printed_is_what_is_carried_out_or_nothing_is(agentic: Stack) -> None:
     printed = agentic.json("plan", "switch", "flexibility")
     with edited(agentic, "flexibility", window=1024):
@@ -132,6 +215,7 @@ def test_a_killed_switch_is_finished_by_recover(agentic: Stack) -> None:
     refused = agentic.run("switch", "flexibility", expect=4)
     assert "anvil-ctl recover" in refused.stderr
     agentic.run("recover")
+    assert agentic.run("recover").stdout == "no command was cut off: nothing to recover\n"
     found = agentic.json("status")
     assert (found["mode"], found["router_mode"], found["held"]) == (
         "flexibility",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from anvil_ctl.docker import Docker
@@ -27,6 +30,23 @@ def test_an_engine_elsewhere_is_refused_with_the_reason(monkeypatch: pytest.Monk
         Docker().socket()
 
     assert "DOCKER_HOST unset" in raised.value.hint
+
+
+def test_a_context_that_leads_elsewhere_is_refused_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    far = ["docker", "context", "create", "far", "--docker", "host=tcp://192.0.2.1:2376"]
+    subprocess.run(far, check=True, capture_output=True)
+    subprocess.run(["docker", "context", "use", "far"], check=True, capture_output=True)
+
+    with pytest.raises(
+        DockerError, match=r"the docker context leads to tcp://192\.0\.2\.1"
+    ) as raised:
+        Docker().socket()
+
+    assert "docker context use default" in raised.value.hint
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from anvil_ctl.doctor.check import Check
-from anvil_ctl.doctor.checks import agreement, gpu, network, platform, runtime, storage
+from anvil_ctl.doctor.checks import agreement, gpu, leaving, network, platform, runtime, storage
 
 GROUPS: Mapping[str, Sequence[Check]] = {
     "platform": platform.CHECKS,
@@ -13,6 +13,6 @@ GROUPS: Mapping[str, Sequence[Check]] = {
     "agreement": agreement.CHECKS,
     "network": network.CHECKS,
     "storage": storage.CHECKS,
-    "runtime": runtime.CHECKS,
+    "runtime": (*runtime.CHECKS, *leaving.CHECKS),
 }
 CHECKS: tuple[Check, ...] = tuple(check for group in GROUPS.values() for check in group)

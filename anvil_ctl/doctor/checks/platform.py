@@ -10,11 +10,13 @@ from anvil_ctl.doctor.survey import Look, Survey, Unknown, need
 from anvil_ctl.renderer import ROOM
 from anvil_ctl.versions import COMPOSE_MINIMUM
 
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 WSL_MINIMUM = (2, 7)
 # A page cache above this is seen by Windows as memory that the virtual machine holds.
 _LARGE_CACHE = 16 * GIB
 _ROOM = 2 * GIB
+# Without these a switch could not write its journal, or Docker its container.
+_LEAST_AT_HOME, _LEAST_FOR_ENGINE = 16 * MIB, 512 * MIB
 # Kernels and graphs that one GPU image compiles.
 _ROOM_FOR_CACHE = 4 * GIB
 _LARGEST_SKEW_S = 30
@@ -88,8 +90,9 @@ def _memory(survey: Survey) -> Iterator[Finding]:
     have = survey.engine.memory >> 20
     need(have or Unknown("docker info does not say how much memory the engine's host has"))
     declared = survey.site.config.machine.ram_mib
-    if ram.committed > have:
-        held = f"models hold {ram.committed} MiB while they load, and there are {have}"
+    least = ram.in_turn if ram.one_by_one else ram.committed
+    if least > have:
+        held = f"models hold {least} MiB while they load, and there are {have}"
         remedy = "raise memory in .wslconfig, or choose a smaller model for that tier"
         yield fail(held, "memory for what the mode loads", remedy)
     elif declared is not None and declared > have:
@@ -97,7 +100,7 @@ def _memory(survey: Survey) -> Iterator[Finding]:
         set_it = f"anvil-ctl config set machine.ram_mib {have}"
         yield warn(said, "no more than there is", set_it)
     else:
-        yield ok(f"models hold {ram.committed} MiB of {have} while they load")
+        yield ok(f"models hold {least} MiB of {have} while they load")
 
 
 def _page_cache(survey: Survey) -> Iterator[Finding]:
@@ -117,12 +120,19 @@ def _page_cache(survey: Survey) -> Iterator[Finding]:
 
 def _disk(survey: Survey) -> Iterator[Finding]:
     daemon = survey.engine
+    if (own := survey.home.free) is not None and own < _LEAST_AT_HOME:
+        folder = survey.home.definition.rpartition("/")[0]
+        said = f"{own / MIB:.0f} MiB free where {folder} is: no journal could be written"
+        yield fail(said, f"{_LEAST_AT_HOME / MIB:.0f} MiB", f"df -h {folder}")
     free = need(Unknown("no disk is seen") if daemon.root_free is None else daemon.root_free)
     caches = {each.image for each in survey.rendered.services.values() if each.caches}
     wanted = _ROOM + len(caches) * _ROOM_FOR_CACHE
     where = f"where the engine keeps its data ({daemon.root})"
     remedy = "docker system df; anvil-ctl images prune"
-    if free >= wanted:
+    if free < _LEAST_FOR_ENGINE:
+        said = f"{free / MIB:.0f} MiB free {where}: no container could be made"
+        yield fail(said, f"{_LEAST_FOR_ENGINE / MIB:.0f} MiB", remedy)
+    elif free >= wanted:
         yield ok(f"{free / GIB:.1f} GiB free {where}")
     else:
         expected = f"{wanted / GIB:.0f} GiB for logs and for what engines compile"
@@ -164,7 +174,7 @@ CHECKS = (
     Check("D04", "WSL is new enough", Status.WARN, _wsl),
     Check("D05", "the host's memory holds what the mode loads", Status.FAIL, _memory, gates=True),
     Check("D06", "the page cache leaves Windows its memory", Status.WARN, _page_cache),
-    Check("D07", "the engine's disk has room", Status.WARN, _disk),
+    Check("D07", "the disks have room", Status.FAIL, _disk, gates=True),
     Check("D08", "clock and console", Status.INFO, _console),
     Check("D09", "program and installation are one release", Status.WARN, _release),
 )

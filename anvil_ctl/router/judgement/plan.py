@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.judgement.policy import Candidate, Decision
 from anvil_ctl.router.profile.row import Verdict
@@ -29,3 +31,10 @@ def handling(config: Config, decision: Decision, candidate: Candidate) -> Handli
         # Nobody knows what was asked, so nobody can say that this tier is good at it.
         return Handling.FULL
     return Handling.MINIMAL if config.judgement.verify_local_min else Handling.RAW
+
+
+def unchecked(config: Config) -> Config:
+    """The same, but for no answer that is looked at: one token passes no check."""
+    policy = msgspec.structs.replace(config.judgement.policy, verify=False)
+    judgement = msgspec.structs.replace(config.judgement, policy=policy)
+    return msgspec.structs.replace(config, judgement=judgement)

@@ -20,7 +20,7 @@ def test_ids_are_in_order_and_given_once() -> None:
     ids = [check.id for check in CHECKS]
 
     assert ids == sorted(set(ids))
-    assert (ids[0], ids[-1]) == ("D01", "D69")
+    assert (ids[0], ids[-1]) == ("D01", "D71")
 
 
 @pytest.mark.parametrize("mode", ["agentic", "flexibility"])

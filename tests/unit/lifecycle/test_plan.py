@@ -45,7 +45,9 @@ def test_the_first_start_holds_no_one_because_no_one_is_served() -> None:
         " 5  multiplexer multiplexer              reads the registry and takes leases again",
         " 6  canary      starter                  one real token",
         " 7  router      router                   reads the config of the mode",
-        " 8  release     router                   waiting requests are answered by the mode",
+        " 8  prove       presets                  "
+        "each answers through the router, before anybody's turn",
+        " 9  release     router                   waiting requests are answered by the mode",
     )
 
 
@@ -61,7 +63,9 @@ def test_a_switch_stops_what_is_not_wanted_before_it_starts_what_is() -> None:
         " 7  multiplexer multiplexer              reads the registry and takes leases again",
         " 8  canary      quick                    one real token, loaded by the multiplexer (cpu)",
         " 9  router      router                   reads the config of the mode",
-        "10  release     router                   waiting requests are answered by the mode",
+        "10  prove       presets                  "
+        "each answers through the router, before anybody's turn",
+        "11  release     router                   waiting requests are answered by the mode",
     )
 
 
@@ -89,6 +93,7 @@ def test_a_changed_router_config_touches_no_engine() -> None:
         Op.INSTALL,
         Op.MULTIPLEXER,
         Op.ROUTER,
+        Op.PROVE,
         Op.RELEASE,
     ]
 
@@ -122,3 +127,35 @@ def test_down_stops_everything_that_is_there_and_no_more() -> None:
         Op.STOP,
     ]
     assert plan_down(NOTHING).acts == ()
+
+
+def test_cards_are_free_before_the_next_engines_look_for_room() -> None:
+    ops = [act.op for act in plan(AGENTIC_LIVE, replace(FLEXIBILITY, cards=("heavy",))).acts]
+    first = [act.op for act in plan(NOTHING, replace(FLEXIBILITY, cards=("heavy",))).acts]
+
+    assert ops.index(Op.DOWN) < ops.index(Op.FREE) < ops.index(Op.UP)
+    assert Op.FREE not in first
+
+
+def test_engines_load_one_after_the_other_where_memory_holds_no_two() -> None:
+    two = (TierGoal("a", "heavy", False, "1"), TierGoal("b", "fast", False, "2"))
+    swapped = (*two, TierGoal("c", "fast", True, "3"))
+
+    def loading(goal: Goal) -> list[str]:
+        loads = (Op.UP, Op.READY)
+        return [f"{act.op} {act.target}" for act in plan(NOTHING, goal).acts if act.op in loads]
+
+    goal = replace(AGENTIC, tiers=two)
+    assert loading(goal) == ["up agentic", "ready a", "ready b"]
+    in_turn = replace(goal, in_turn=True)
+    assert loading(in_turn) == ["up a", "ready a", "up b", "ready b"]
+    assert loading(replace(in_turn, tiers=swapped))[-1] == "up agentic"
+
+
+def test_hooks_are_run_around_a_switch_and_at_no_other_time() -> None:
+    goal = replace(FLEXIBILITY, hooks=("pre-switch", "post-switch"))
+
+    acts = plan(AGENTIC_LIVE, goal).acts
+
+    assert [acts[0].target, acts[-1].target] == ["pre-switch", "post-switch"]
+    assert Op.HOOK not in [act.op for act in plan(NOTHING, goal).acts]

@@ -33,8 +33,15 @@ def dark() -> Renderer:
 
 def wanted(found: Renderer, mode: Mode) -> Goal:
     files = found.mode(mode)
+    roles = found.config.machine.roles
     return Goal(
-        mode, files.project, tier_goals(found.config, files), f"r-{mode}", f"g-{mode}", "c1"
+        mode,
+        files.project,
+        tier_goals(found.config, files),
+        f"r-{mode}",
+        f"g-{mode}",
+        "c1",
+        tuple(name for name, role in roles.items() if role.gpu_uuid),
     )
 
 

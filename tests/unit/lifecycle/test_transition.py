@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl.config import Mode
-from anvil_ctl.errors import AnvilError, BusyError, GateError, NotRestoredError
+from anvil_ctl.errors import AnvilError, BusyError, GateError, NotRestoredError, StoppedError
 from anvil_ctl.lifecycle.former import Former
 from anvil_ctl.lifecycle.journal import Journal, interrupted, lock
 from anvil_ctl.lifecycle.observe import Snapshot, goal
 from anvil_ctl.lifecycle.plan import Act, Observed, Op, TierState
 from anvil_ctl.lifecycle.transition import Transition
+from anvil_ctl.lifecycle.watch import Watch
 from anvil_ctl.paths import Home
 from anvil_ctl.renderer import ModeFiles
 from anvil_ctl.site import Site
@@ -29,8 +32,12 @@ class FakeWorld:
     site: Site
     observed: Observed = NOTHING
     fail_at: Op | None = None
+    failure: BaseException | None = None
+    signal_at: Op | None = None
+    signals: int = 1
     fail_restoring: bool = False
     refuse: str = ""
+    skipped: tuple[str, ...] = ()
     image: str | None = "sha256:1"
     done: list[str] = field(default_factory=list)
 
@@ -43,11 +50,18 @@ class FakeWorld:
     def images(self, target: Mode) -> Mapping[str, str | None]:
         return {"anvil/llamacpp-cpu:test": self.image}
 
-    def check_gates(self, target: Mode) -> None:
+    def hooks(self) -> tuple[str, ...]:
+        return ()
+
+    def await_docker(self) -> None:
+        self.done.append("await docker")
+
+    def check_gates(self, files: ModeFiles) -> tuple[str, ...]:
         if self.refuse:
             raise GateError(self.refuse)
+        return self.skipped
 
-    def effects(self, files: ModeFiles | None) -> FakeEffects:
+    def effects(self, files: ModeFiles | None, watch: Watch) -> FakeEffects:
         return FakeEffects(self, files)
 
     def former(self, found: Snapshot) -> Former | None:
@@ -74,15 +88,19 @@ class FakeEffects:
     world: FakeWorld
     files: ModeFiles | None
 
-    def perform(self, act: Act) -> None:
+    def perform(self, act: Act) -> str:
         self.world.done.append(f"{act.op} {act.target}")
         if act.op is self.world.fail_at:
-            raise AnvilError(f"{act.op} failed")
+            raise self.world.failure or AnvilError(f"{act.op} failed")
+        if act.op is self.world.signal_at:
+            for _ in range(self.world.signals):
+                signal.raise_signal(signal.SIGINT)
         if act.op is Op.DOWN:
             kept = {k: v for k, v in self.world.observed.tiers.items() if k != act.target}
             self.world.observed = replace(self.world.observed, tiers=kept)
         if act.op is Op.RELEASE and self.files:
             self.world.observed = live(self.world.site, self.files.mode)
+        return f"{act.op} done"
 
 
 def live(site: Site, mode: Mode) -> Observed:
@@ -164,7 +182,7 @@ def test_a_failure_after_the_hold_brings_the_old_mode_back(site: Site, op: Op) -
 
     assert raised.value.exit_code == 1
     assert world.observed.router_mode == "agentic"
-    assert world.done[-2:] == ["keep logs of flexibility", "reinstate agentic"]
+    assert world.done[-3:] == ["await docker", "keep logs of flexibility", "reinstate agentic"]
     assert outcomes(site) == ["rolled_back"]
 
 
@@ -277,3 +295,98 @@ def test_down_has_a_plan_too_and_holds_to_it(site: Site) -> None:
     with pytest.raises(GateError):
         Transition(site, world).stop("another")
     assert Transition(site, world).stop(printed.hash).hash == printed.hash
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), RuntimeError("a fault")]
+)
+def test_whatever_goes_wrong_the_old_mode_comes_back(site: Site, failure: Exception) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.UP, failure=failure)
+
+    with pytest.raises(AnvilError, match=type(failure).__name__):
+        Transition(site, world).run("switch", "flexibility")
+
+    assert world.observed.router_mode == "agentic"
+    assert outcomes(site) == ["rolled_back"]
+
+
+def test_a_switch_leaves_a_record_of_what_it_proved(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), skipped=("D51: no weights",))
+
+    outcome = Transition(site, world).run("switch", "flexibility")
+
+    assert outcome.evidence is not None
+    said = json.loads(outcome.evidence.read_text(encoding="utf-8"))
+    files = site.renderer.mode("flexibility")
+    assert (said["from"], said["to"], said["plan"]) == (["agentic"], "flexibility", outcome.hash)
+    assert said["rendered"]["router.toml"] == hashlib.sha256(files.router.encode()).hexdigest()
+    assert said["images"] == {"anvil/llamacpp-cpu:test": "sha256:1"}
+    assert [each["act"] for each in said["phases"]] == [each.act.op for each in outcome.phases]
+    assert said["phases"][0]["note"] == "hold done"
+    assert [each["id"] for each in said["tiers"]] == ["quick", "long"]
+    assert said["gates_skipped"] == ["D51: no weights"]
+    assert outcome.evidence.parent == site.home.evidence
+
+
+def test_a_command_that_was_cut_off_is_taken_back_to_what_it_had_found(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.UP, failure=KilledError())
+    with pytest.raises(KilledError):
+        Transition(site, world).run("switch", "flexibility")
+    assert interrupted(site.home.journal) is not None
+    # The wreck says nothing of what had been live: the router may have the new mode's files.
+    world.observed, world.fail_at = replace(NOTHING, router_mode="flexibility"), None
+
+    assert Transition(site, world).undo_interrupted() == "agentic"
+
+    assert world.done[-1] == "reinstate agentic"
+    assert interrupted(site.home.journal) is None
+
+
+def test_a_recovery_that_fails_goes_back_to_what_the_killed_command_had_found(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.UP, failure=KilledError())
+    with pytest.raises(KilledError):
+        Transition(site, world).run("switch", "flexibility")
+    world.observed, world.failure = replace(NOTHING, router_mode="flexibility"), None
+
+    with pytest.raises(AnvilError, match="up failed"):
+        Transition(site, world).run("recover", "flexibility")
+
+    assert world.done[-1] == "reinstate agentic"
+    assert outcomes(site)[-1] == "rolled_back"
+
+
+def test_a_journal_whose_command_ended_before_it_was_moved_asks_for_no_recovery(site: Site) -> None:
+    journal = Journal(site.home.journal, ["agentic"], "flexibility", outcome="complete")
+    journal.write()
+    world = FakeWorld(site, live(site, "flexibility"))
+
+    assert interrupted(site.home.journal) is None
+    Transition(site, world).run("switch", "agentic")
+
+    assert outcomes(site) == ["complete", "complete"]
+
+
+class KilledError(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+def test_the_first_ctrl_c_is_heeded_at_a_safe_point_and_undone(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), signal_at=Op.DOWN)
+
+    with pytest.raises(StoppedError) as raised:
+        Transition(site, world).run("switch", "flexibility")
+
+    assert raised.value.exit_code == 130
+    assert world.done[-1] == "reinstate agentic"
+    assert "install flexibility" not in world.done
+    assert outcomes(site) == ["rolled_back"]
+
+
+def test_a_second_ctrl_c_ends_the_command_and_recover_goes_on(site: Site) -> None:
+    world = FakeWorld(site, live(site, "agentic"), signal_at=Op.DOWN, signals=2)
+
+    with pytest.raises(KeyboardInterrupt):
+        Transition(site, world).run("switch", "flexibility")
+
+    assert str(interrupted(site.home.journal)) == "agentic -> flexibility"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

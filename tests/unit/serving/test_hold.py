@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from anvil_ctl.serving.hold import Hold, HoldFullError
+from anvil_ctl.serving.hold import Bounds, Hold, HoldFullError
 
 
 async def one(hold: Hold, done: asyncio.Event | None = None) -> None:
@@ -35,15 +35,31 @@ async def test_a_hold_that_nobody_releases_releases_itself() -> None:
     assert not hold.held
 
 
-async def test_only_so_many_may_wait() -> None:
-    hold = Hold(max_waiting=1)
-    hold.hold("switch", 30)
-    first = asyncio.create_task(one(hold))
+@pytest.mark.parametrize("bounds", [Bounds(requests=1), Bounds(size=15)])
+async def test_only_so_many_and_so_much_may_wait(bounds: Bounds) -> None:
+    hold = Hold(bounds)
+    hold.hold("changing to b", 30, expected_s=41.5)
+    first = asyncio.create_task(hold.enter(10))
     await asyncio.sleep(0)
-    with pytest.raises(HoldFullError):
-        await one(hold)
+    assert (hold.waiting, hold.waiting_bytes) == (1, 10)
+
+    with pytest.raises(HoldFullError, match="changing to b: too many") as raised:
+        await hold.enter(10)
+
+    assert raised.value.retry_after_s == 42
     hold.release()
     await first
+    assert (hold.waiting, hold.waiting_bytes, hold.expected_s) == (0, 0, None)
+
+
+async def test_nobody_waits_for_longer_than_is_allowed() -> None:
+    hold = Hold(Bounds(age_s=0.01))
+    hold.hold("changing to b", 30)
+
+    with pytest.raises(HoldFullError, match="has waited for 0 s") as raised:
+        await asyncio.wait_for(hold.enter(), 5)
+
+    assert (raised.value.retry_after_s, hold.waiting, hold.in_flight) == (5, 0, 0)
 
 
 async def test_drained_waits_for_those_in_flight_and_not_for_those_held() -> None:

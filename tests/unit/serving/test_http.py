@@ -308,3 +308,25 @@ async def test_a_burst_of_connections_finds_room_to_wait() -> None:
             client.close()
 
         assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+
+
+async def test_severing_cuts_what_is_answered_and_spares_what_waits() -> None:
+    begun: list[Exchange] = []
+    both = asyncio.Event()
+
+    async def hang(_request: Request, exchange: Exchange) -> None:
+        begun.append(exchange)
+        exchange.start(200, [])
+        if len(begun) == 2:
+            both.set()
+        await asyncio.Event().wait()
+
+    async with serving(hang) as (server, port):
+        first, second = (asyncio.create_task(talk(port, post(b""))) for _ in range(2))
+        await asyncio.wait_for(both.wait(), 5)
+
+        assert server.sever({begun[0]}) == 1
+        done, running = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(done), len(running)) == (1, 1)
+        assert server.sever(set()) == 1
+        await running.pop()

@@ -1,0 +1,77 @@
+"""kill -9 of the command after each line of its journal, and what `recover` makes of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+
+from tests.e2e.stack import Stack
+from tests.lab.command import run
+from tests.lab.load import Load
+from tests.lab.site import settled
+
+VICTIM = (sys.executable, "-m", "tests.lab.victim")
+
+
+@dataclass(frozen=True)
+class Killed:
+    """One kill point: the act that the journal had begun, and the outcome of what came after."""
+
+    number: int
+    line: str
+    verb: str
+    outcome: str
+    seconds: float
+    lost: int
+    clean: bool
+
+    def __str__(self) -> str:
+        clean = "clean" if self.clean else "NOT CLEAN"
+        return (
+            f"{self.number:>2}  {self.line:<26}{self.verb:<15}{self.outcome:<26}"
+            f"{self.seconds:>6.1f} s{self.lost:>5} lost  {clean}"
+        )
+
+
+def every_line(stack: Stack, verb: tuple[str, ...] = ("recover",)) -> list[Killed]:
+    """Kill a switch after its first line, its second, and so on, until one gets to its end."""
+    found: list[Killed] = []
+    while True:
+        number = len(found) + 1
+        source = stack.json("status")["mode"]
+        target = "flexibility" if source == "agentic" else "agentic"
+        with Load(stack) as load:
+            ran = run(stack, "switch", target, program=(*VICTIM, str(number)))
+            if ran.code == 0:
+                return found
+            assert ran.code == -9, ran.words
+            line = _last_line(stack)
+            recovered = run(stack, *verb)
+            load.wait_for_answer(recovered.ended)
+        live = stack.json("status")["mode"]
+        shown = {source: "the old mode", target: "the new mode"}.get(live, str(live))
+        outcome = f"{shown}, exit {recovered.code}"
+        clean = recovered.code == 0 and settled(stack, live) and not load.errors()
+        found.append(
+            Killed(
+                number,
+                line,
+                " ".join(verb),
+                outcome,
+                recovered.seconds,
+                len(load.errors()),
+                clean,
+            )
+        )
+
+
+def _last_line(stack: Stack) -> str:
+    journal = stack.home / "journal" / "switch.json"
+    if not journal.exists():
+        return "in history"
+    said = json.loads(journal.read_text(encoding="utf-8"))
+    if said["outcome"] != "running":
+        return str(said["outcome"])
+    acts = said["acts"]
+    return f"{acts[-1]['op']} {acts[-1]['target']}"[:25] if acts else "begun"

@@ -1,0 +1,108 @@
+"""The lab's own installation: both modes with engines that always run, so that all of it is met."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import tomlkit
+
+from tests.e2e.stack import Stack, containers, docker, new_stack
+
+IMAGE = "debian:trixie-slim"
+SPARE = "gguf/spare.gguf"
+TRUNCATED = "gguf/truncated.gguf"
+EMPTY = "gguf/empty.gguf"
+
+
+@contextlib.contextmanager
+def lab(folder: Path) -> Iterator[Stack]:
+    """A stack that is live in agentic mode, and gone without a trace afterwards."""
+    small = os.geteuid() == 0
+    if small:  # a disk of its own, so that it can be filled
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=320m,mode=700", "tmpfs", str(folder)], check=True
+        )
+    stack = new_stack(folder)
+    try:
+        stack.run(
+            "init",
+            *("--site", "cpu", "--project", stack.project, "--volume", stack.volume),
+            *("--port", str(stack.port), "--engine-port", str(stack.engine_port)),
+        )
+        stack.run("images", "build")
+        stack.run("pull", "starter")
+        _more_weights(stack)
+        _only_fixed(stack)
+        stack.run("up", "--mode", "agentic")
+        yield stack
+    finally:
+        for name in containers(stack.project):
+            docker("rm", "--force", name)
+        for network in (stack.project, f"{stack.project}-guard"):
+            if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
+                docker("network", "rm", network)
+        for volume in (stack.volume, f"{stack.project}-state"):
+            if docker("volume", "ls", "--quiet", "--filter", f"name=^{volume}$").strip():
+                docker("volume", "rm", volume)
+        if small:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def in_volume(stack: Stack, script: str) -> None:
+    """Run a shell's script where the weights are."""
+    mounted = ("--rm", "--network", "none", "--volume", f"{stack.volume}:/store")
+    docker("run", *mounted, "--workdir", "/store", IMAGE, "sh", "-ec", script)
+
+
+def _more_weights(stack: Stack) -> None:
+    in_volume(
+        stack,
+        "cd gguf; set -- SmolLM2*.gguf; cp $1 spare.gguf; "
+        "head -c 40000000 $1 > truncated.gguf; : > empty.gguf",
+    )
+
+
+def _only_fixed(stack: Stack) -> None:
+    """Flexibility with one engine that always runs, in the place of two that are swapped."""
+    path = stack.home / "anvil.toml"
+    found = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+    mode = found["modes"]["flexibility"]
+    mode["tiers"][0] |= {"swap": False, "window": 8192}
+    mode["tiers"][1]["enabled"] = False
+    mode["presets"]["long-context"] = ["quick"]
+    path.write_text(tomlkit.dumps(found), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def edited(stack: Stack, mode: str, **values: object) -> Iterator[None]:
+    """anvil.toml with these values in a mode's first tier, put back afterwards."""
+    path = stack.home / "anvil.toml"
+    before = path.read_text(encoding="utf-8")
+    found = tomlkit.parse(before).unwrap()
+    found["modes"][mode]["tiers"][0].update(values)
+    path.write_text(tomlkit.dumps(found), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+def container(stack: Stack, mode: str) -> str:
+    """The name of the engine's container of a mode."""
+    return f"{stack.project}-{mode}-{'starter' if mode == 'agentic' else 'quick'}-1"
+
+
+def state(stack: Stack) -> dict[str, object]:
+    """What `status` says, cut to what must be right after anything."""
+    found = stack.json("status")
+    return {each: found[each] for each in ("mode", "router_mode", "held", "healthy")}
+
+
+def settled(stack: Stack, mode: str) -> bool:
+    """Whether a mode is live, as a whole, and nobody is held."""
+    right = {"mode": mode, "router_mode": mode, "held": False, "healthy": True}
+    return state(stack) == right and not (stack.home / "journal" / "switch.json").exists()

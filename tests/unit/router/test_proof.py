@@ -1,0 +1,59 @@
+"""What an administrator asks of a configuration before anybody else meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.router import doubles
+from tests.unit.router.test_leaving import EVENTS, HI, body, settled
+from tests.unit.router.test_relay import CHAT, Client
+from tests.unit.router.test_walk import admin
+
+FINE = doubles.streams(EVENTS["openai"])
+
+
+async def test_a_preset_answers_the_administrator_while_everybody_else_waits(
+    tmp_path: Path,
+) -> None:
+    async with doubles.double(doubles.answers(WHOLE)) as engine:
+        text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            admin(running) as boss,
+        ):
+            running.hold.hold("switch", 30)
+            client = await Client.post(running.port, CHAT, body(CHAT, stream=False))
+            await settled(running, held=1)
+            said = await boss.post("/admin/prove", json={"model": "chat", "messages": HI})
+            unknown = await boss.post("/admin/prove", json={"model": "chat"})
+
+            assert (said.status_code, said.headers["x-anvil-tier"]) == (200, "a")
+            assert (unknown.status_code, unknown.json()["error"]["src"]) == (400, "anvil")
+            assert len(engine.seen) == 1
+            await client.leave()
+
+
+WHOLE = {
+    "id": "1",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+}
+
+
+async def test_a_configuration_is_read_and_not_used(tmp_path: Path) -> None:
+    async with doubles.double(FINE) as engine:
+        text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
+        other = doubles.config(doubles.tier("b", engine.url), presets='chat = ["b"]')
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            admin(running) as boss,
+        ):
+            good = await boss.post("/admin/check", content=other)
+            bad = await boss.post("/admin/check", content=other.replace("[router]", "[wrong]"))
+
+            assert (good.json()["tiers"], good.json()["presets"]) == (["b"], ["chat"])
+            assert (bad.status_code, bad.json()["error"]["type"]) == (400, "invalid_request")
+            status = (await boss.get("/admin/status")).json()
+            assert [each["id"] for each in status["tiers"]] == ["a"]
