@@ -21,13 +21,19 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of progress. Times are in seconds; `estimate_s` is None where unknown."""
+    """One line of progress. Times are in seconds; `estimate_s` is None where unknown.
+
+    `fraction` is how much of the step is done, for steps that know, and `parts` the same of what
+    is being worked on, each with its name.
+    """
 
     step: str
     text: str
     state: State
     elapsed_s: float = 0.0
     estimate_s: float | None = None
+    fraction: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
 
 
 Report = Callable[[Event], None]

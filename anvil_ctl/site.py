@@ -20,6 +20,8 @@ from anvil_ctl.paths import PACKAGE, Home, bundle
 from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
 
 CONTROL_IMAGES = ("control", "guard")
+# What works on the weights: nothing runs in it but what `pull` and `models` start.
+STORE_IMAGE = "store"
 ADMIN_TOKEN = "ANVIL_ADMIN_TOKEN"  # noqa: S105 - the name, never the value
 
 
@@ -82,7 +84,7 @@ class Site:
 
     def all_images(self) -> dict[str, str]:
         """The images of the control project and of every engine: short name -> reference."""
-        found = {name: self.renderer.images[name] for name in CONTROL_IMAGES}
+        found = {name: self.renderer.images[name] for name in (*CONTROL_IMAGES, STORE_IMAGE)}
         for engine in self.renderer.engines.values():
             for variant, image in engine.file.images.items():
                 name = f"{engine.file.name}-{variant}"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,8 @@ _STYLES = {
 
 # Below this a step is over before a line about it could be read.
 _WORTH_ANNOUNCING_S = 2.0
+# Where there is no terminal, a long transfer says this often that it goes on.
+_STILL_THERE_S = 10.0
 _WIDE = 10_000
 
 # highlight would colour numbers inside answers; soft_wrap keeps lines whole for pipes.
@@ -83,12 +86,18 @@ def complain(error: AnvilError) -> None:
 def progress() -> Iterator[Report]:
     """A Report for long work: live on a terminal, one line per step elsewhere."""
     if not _err.is_terminal:
-        yield _plain
+        yield _Plain()
         return
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), _Expected(), console=_err, transient=True
-    ) as live:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=30), _Expected())
+    with Progress(*columns, console=_err, transient=True) as live:
         yield _Live(live)
+
+
+class _Bar(BarColumn):
+    """For steps that know how far they are; nothing for the others."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]
+        return super().render(task) if task.total else Text()
 
 
 class _Expected(TextColumn):
@@ -98,6 +107,9 @@ class _Expected(TextColumn):
         super().__init__("")
 
     def render(self, task: Task) -> Text:
+        if task.total:
+            # How much longer is in the text of such a step.
+            return Text()
         elapsed, estimate = task.elapsed or 0.0, task.fields.get("estimate")
         of = f" of about {seconds(estimate)}" if estimate else ""
         return Text(f"{elapsed:.0f} s{of}", style="dim")
@@ -112,27 +124,45 @@ class _Live:
 
     def __call__(self, event: Event) -> None:
         if event.state is State.WORKING:
-            known = self._tasks.get(event.step)
-            if known is None:
-                task = self._live.add_task(event.text, total=None, estimate=event.estimate_s)
-                self._tasks[event.step] = task
-            else:
-                self._live.update(known, description=event.text, estimate=event.estimate_s)
+            self._show(event.step, event.text, event.fraction, event.estimate_s)
+            shown = {f"{event.step}/{name}" for name, _done in event.parts}
+            for each in [key for key in self._tasks if key.startswith(f"{event.step}/")]:
+                if each not in shown:
+                    self._live.remove_task(self._tasks.pop(each))
+            for name, done in event.parts:
+                self._show(f"{event.step}/{name}", f"  {name}", done, None)
             return
         if event.state is not State.WARNING:
-            finished = self._tasks.pop(event.step, None)
-            if finished is not None:
-                self._live.remove_task(finished)
+            ended = [key for key in self._tasks if key.split("/", 1)[0] == event.step]
+            for each in ended:
+                self._live.remove_task(self._tasks.pop(each))
         self._live.console.print(_line(event))
 
+    def _show(self, key: str, text: str, fraction: float | None, estimate: float | None) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._live.add_task(text, total=None, estimate=estimate)
+        total = None if fraction is None else 1.0
+        self._live.update(
+            self._tasks[key], description=text, estimate=estimate, total=total, completed=fraction
+        )
 
-def _plain(event: Event) -> None:
-    if event.state is State.WORKING:
-        estimate = event.estimate_s or 0.0
-        if event.elapsed_s == 0.0 and estimate >= _WORTH_ANNOUNCING_S:
-            _err.print(Text(f".. {event.text} (about {seconds(estimate)})"))
-        return
-    _err.print(_line(event))
+
+class _Plain:
+    """A line for each step, and one now and then for a step that knows how far it is."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.state is not State.WORKING:
+            self._shown.pop(event.step, None)
+            _err.print(_line(event))
+        elif event.fraction is not None:
+            if event.elapsed_s - self._shown.get(event.step, 0.0) >= _STILL_THERE_S:
+                self._shown[event.step] = event.elapsed_s
+                _err.print(Text(f".. {event.text}"))
+        elif event.elapsed_s == 0.0 and (event.estimate_s or 0.0) >= _WORTH_ANNOUNCING_S:
+            _err.print(Text(f".. {event.text} (about {seconds(event.estimate_s or 0.0)})"))
 
 
 def _line(event: Event) -> Text:

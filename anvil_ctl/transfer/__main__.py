@@ -11,14 +11,12 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from anvil_ctl.transfer.problem import Kind, Problem
-from anvil_ctl.transfer.verbs import VERBS
+from anvil_ctl.transfer.verbs import VERBS, Place
 from anvil_ctl.transfer.wire import Wire, failed, result
 
-STORE = Path("/store")
 # Threads that wait for the network see the end late; what they have is on disk already.
 _LAST_S = 3.0
 
@@ -49,7 +47,7 @@ def _until_left(source: BinaryIO, stop: threading.Event) -> None:
 
 def _work(request: dict[str, Any], send: Wire, stop: threading.Event) -> None:
     try:
-        send(result(VERBS[request.pop("verb")](STORE, request, send, stop)))
+        send(result(VERBS[request.pop("verb")](Place(), request, send, stop)))
     except Problem as problem:
         send(failed(problem.kind, problem.text))
     except Exception as error:  # noqa: BLE001 - the command line must hear of every end

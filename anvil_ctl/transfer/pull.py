@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anvil_ctl.transfer import lock, stream
+from anvil_ctl.transfer.alias import shown_as
 from anvil_ctl.transfer.explain import Passing
 from anvil_ctl.transfer.fetch import Fetcher
 from anvil_ctl.transfer.hub import Hub
@@ -33,6 +34,7 @@ class Order:
     """What the command line asks for: `files` of a repository at a commit.
 
     `revision` is the name that led to the commit. `recheck` takes checksums of what is there too.
+    `to` is a second path, under which the first weights file is shown.
     """
 
     repo: str
@@ -43,6 +45,7 @@ class Order:
     holder: str = ""
     wait: bool = False
     recheck: bool = False
+    to: str = ""
     stall_s: float = 30.0
     pause_s: float = 1.0
 
@@ -185,7 +188,7 @@ class Pull:
             folder.refer(order.revision, order.commit)
         whole = merged(read_manifest(self.root, snapshot), found)
         write_manifest(self.root, whole)
-        return whole
+        return shown_as(self.root, found, order.to) if order.to else whole
 
 
 def _once(files: Sequence[File]) -> list[File]:

@@ -25,6 +25,9 @@ class File:
         """The checksum that the hub promises, which it does for large files alone."""
         return self.etag if len(self.etag) == 64 else None
 
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
     @property
     def missing(self) -> int:
         return self.size - min(self.have, self.size)

@@ -86,10 +86,7 @@ class PullPlan:
             "to_move": self.to_move,
             "free": self.listing.free,
             "lacking": self.lacking,
-            "files": [
-                {"path": each.path, "size": each.size, "etag": each.etag, "have": each.have}
-                for each in self.choice.files
-            ],
+            "files": [each.as_dict() for each in self.choice.files],
             "skipped": [
                 {"what": each.what, "reason": each.reason, "size": each.size}
                 for each in self.choice.skipped
