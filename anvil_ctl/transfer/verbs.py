@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anvil_ctl.transfer.layout import manifests
+from anvil_ctl.transfer.shelf import clean, remove, shelf
 from anvil_ctl.transfer.take import Take, Taking
 from anvil_ctl.transfer.verify import verify
 from anvil_ctl.transfer.wire import Send
@@ -63,10 +64,25 @@ def _verify(place: Place, request: dict[str, Any], send: Send, stop: threading.E
     return verify(place.root, found, send, stop, quick=request["quick"])
 
 
+def _shelf(place: Place, _request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
+    return shelf(place.root)
+
+
+def _remove(place: Place, request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
+    return remove(place.root, request["path"])
+
+
+def _clean(place: Place, _request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
+    return clean(place.root)
+
+
 VERBS: Mapping[str, Verb] = {
     "list": _list,
     "pull": _pull,
     "there": _there,
     "take": _take,
     "verify": _verify,
+    "shelf": _shelf,
+    "remove": _remove,
+    "clean": _clean,
 }

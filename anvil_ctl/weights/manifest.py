@@ -59,8 +59,9 @@ def parse(found: Mapping[str, Any]) -> Manifest:
     """The Manifest that `as_dict` made; ValueError for a newer version or another thing."""
     if found.get("version") != VERSION:
         raise ValueError(f"a manifest of version {found.get('version')}; this one reads {VERSION}")
-    known = {key: value for key, value in found.items() if key != "version"}
     try:
+        # What a listing adds to a manifest is not its own.
+        known = {name: found[name] for name in Manifest.__dataclass_fields__ if name in found}
         files = tuple(Kept(**each) for each in known.pop("files"))
         models = {name: Facts(**each) for name, each in known.pop("models").items()}
         return Manifest(**known, files=files, models=models)
