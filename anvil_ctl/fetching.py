@@ -21,7 +21,7 @@ from anvil_ctl.store.wheel import pip_download
 from anvil_ctl.weights import source as sources
 from anvil_ctl.weights.choice import Wish
 from anvil_ctl.weights.plan import PullPlan
-from anvil_ctl.weights.source import STARTER, HubSource, NotASource
+from anvil_ctl.weights.source import STARTER, HubSource, NotASource, Source
 
 _RATE = "pull bytes per second"
 
@@ -77,8 +77,10 @@ class Pulling:
             )
         if self.options.to and len(wanted) > 1:
             raise UsageError("--to is for one source", hint="pull them one by one")
+        named = [(each, _parsed(each.source)) for each in wanted]
+        self._token(os.environ)
         self.prepare()
-        return [self._step(each) for each in wanted]
+        return [self._step(need, source) for need, source in named]
 
     def carry_out(self, steps: Sequence[Step]) -> list[Step]:
         """Bring what is planned, in order; what is there before an error stays."""
@@ -86,13 +88,9 @@ class Pulling:
             each.refuse()
         return [each.bring(self) for each in steps]
 
-    def _step(self, need: Need) -> Step:
-        try:
-            found = sources.parse(need.source) if need.source != STARTER else None
-        except NotASource as error:
-            raise UsageError(f"pull: {error}", hint="anvil-ctl pull --help") from error
-        if isinstance(found, HubSource):
-            return self._of_hub(need, found)
+    def _step(self, need: Need, source: Source | None) -> Step:
+        if isinstance(source, HubSource):
+            return self._of_hub(need, source)
         return Step(need, self.options.to or need.weights, None)
 
     def _of_hub(self, need: Need, source: HubSource) -> Step:
@@ -195,6 +193,14 @@ class Step:
             return str(self.found or f"{self.need.source}\n  to  {self.to}")
         known = self.pulled.manifest
         return f"{known.path}  {known.source} @ {known.revision[:12]}"
+
+
+def _parsed(source: str) -> Source | None:
+    """The source that a text names; None for the starter model."""
+    try:
+        return None if source == STARTER else sources.parse(source)
+    except NotASource as error:
+        raise UsageError(f"pull: {error}", hint="anvil-ctl pull --help") from error
 
 
 def _take(pulling: Pulling, source: str, to: str) -> hub.Pulled:
