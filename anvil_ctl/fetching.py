@@ -17,6 +17,7 @@ from anvil_ctl.paths import bundle
 from anvil_ctl.site import STORE_IMAGE, Site
 from anvil_ctl.store import hub, take
 from anvil_ctl.store.box import Box
+from anvil_ctl.store.remembered import Remembered
 from anvil_ctl.store.wheel import pip_download
 from anvil_ctl.weights import source as sources
 from anvil_ctl.weights.choice import Wish
@@ -173,6 +174,7 @@ class Step:
             )
         if pulled.moved:
             pulling.site.history.record(_RATE, pulled.moved / max(pulled.seconds, 0.001))
+        Remembered(pulling.site.home.models).add(pulled.manifest)
         return replace(self, pulled=pulled)
 
     def as_dict(self) -> dict[str, Any]:

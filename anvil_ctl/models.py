@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from anvil_ctl.site import Site
 from anvil_ctl.store.box import Store
 from anvil_ctl.store.hub import Terms
 from anvil_ctl.store.progress import Progress
+from anvil_ctl.store.remembered import Remembered
 from anvil_ctl.weights import manifest
 from anvil_ctl.weights.choice import Wish, gigabytes
 from anvil_ctl.weights.facts import Facts
@@ -174,7 +175,9 @@ class Models:
 
     def shelf(self) -> Shelf:
         """What the volume has now."""
-        return shelf_of(self.site, self.store.ask("shelf", {}, lambda _said: None))
+        found = shelf_of(self.site, self.store.ask("shelf", {}, lambda _said: None))
+        Remembered(self.site.home.models).replace(whole(found.rows))
+        return found
 
     def verify(self, what: str | None, report: Report, *, quick: bool) -> list[Verified]:
         """Look at one model's files again, or at all."""
@@ -245,14 +248,14 @@ def _remarks(said: Mapping[str, Any], rows: list[Row], known: tuple[Need, ...]) 
     stale = [each["path"] for each in said["locks"] if each["stale"]]
     if stale:
         found.append(f"{len(stale)} pulls ended without a word; the next one takes over")
-    held = manifest_paths(rows)
+    held = whole(rows)
     for need in known:
         if manifest.covering(held, need.weights) is None:
             found.append(f"{need.weights} is needed by {', '.join(need.users)}: {need.command}")
     return found
 
 
-def manifest_paths(rows: list[Row]) -> list[Manifest]:
+def whole(rows: Iterable[Row]) -> list[Manifest]:
     """The manifests of rows whose files are all there."""
     return [each.manifest for each in rows if not each.missing]
 

@@ -27,11 +27,10 @@ class Need:
 
     @property
     def command(self) -> str:
-        """What to type to have it."""
+        """What to type to have it. The revision and the place follow from the definition."""
         if not self.source:
             return f"anvil-ctl pull SOURCE --to {self.weights}"
-        place = "" if self.revision or self.source == STARTER else f" --to {self.weights}"
-        return f"anvil-ctl pull {self.source}{place}"
+        return f"anvil-ctl pull {self.source}"
 
 
 def source_of(tier: Tier, starter: str) -> str:
@@ -61,6 +60,11 @@ def needs(
                 source = source_of(tier, starter)
                 found[tier.weights] = Need(tier.weights, source, reads, users, tier.revision)
     return tuple(found.values())
+
+
+def of_tier(tier: Tier, starter: str) -> Need:
+    """The need of one tier by itself."""
+    return Need(tier.weights, source_of(tier, starter), (), (tier.id,), tier.revision)
 
 
 def of_source(found: Iterable[Need], source: str) -> Need | None:

@@ -18,6 +18,7 @@ from anvil_ctl.errors import ConfigError
 from anvil_ctl.history import History, write_atomically
 from anvil_ctl.paths import PACKAGE, Home, bundle
 from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
+from anvil_ctl.store.remembered import Remembered
 
 CONTROL_IMAGES = ("control", "guard")
 # What works on the weights: nothing runs in it but what `pull` and `models` start.
@@ -135,6 +136,7 @@ def load(home: Home, environ: Mapping[str, str] = os.environ, *, guarded: bool =
         templates=templates(data),
         rulebook=rulebook.load(data / "engines"),
         digests=imagelock.read(home.image_lock).digests,
+        facts=Remembered(home.models).facts(),
     )
     secrets = {
         **_secrets(home.secrets, guarded),

@@ -206,7 +206,7 @@ def _named(found: Sequence[quants.QuantSet], quant: str | None) -> quants.QuantS
             )
         return found[0]
     for each in found:
-        if quant.lower() == each.name.lower():
+        if quant.lower() in {each.name.lower(), each.stem.lower()}:
             return each
     like = [each for each in found if quants.quant_of(each.files[0].path) == quant.upper()]
     if len(like) == 1:

@@ -27,6 +27,11 @@ class QuantSet:
     shards: int
 
     @property
+    def stem(self) -> str:
+        """The name that its files share, for publishers whose names say no quantization."""
+        return _SHARD.sub("", _stem(self.files[0].path))
+
+    @property
     def size(self) -> int:
         return total(self.files)
 
@@ -63,9 +68,7 @@ def sets(files: Iterable[File]) -> tuple[QuantSet, ...]:
     found = [_set(members) for members in groups.values()]
     names = [each.name for each in found]
     named = [
-        each
-        if names.count(each.name) == 1
-        else QuantSet(_SHARD.sub("", _stem(each.files[0].path)), each.files, each.shards)
+        each if names.count(each.name) == 1 else QuantSet(each.stem, each.files, each.shards)
         for each in found
     ]
     return tuple(sorted(named, key=lambda each: (each.size, each.name)))
