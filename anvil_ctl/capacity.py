@@ -1,12 +1,12 @@
 """Will it fit? What each card and the host's RAM are asked for, before anything starts. Pure.
 
-What a tier does not declare is unknown: it is shown as `?`, never counted as nothing and never a
-reason to refuse. All sizes are MiB unless a name says otherwise.
+What neither a tier nor its snapshot says is unknown: it is shown as `?`, never counted as nothing
+and never a reason to refuse. All sizes are MiB unless a name says otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -14,6 +14,8 @@ from typing import Literal
 from anvil_ctl.config.model import Machine, Role
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine
+from anvil_ctl.weights.facts import Facts
+from anvil_ctl.weights.memory import kv_bytes_per_token, weights_mib
 
 MIB = 1 << 20
 _COLUMNS = ("tier", "budget", "weights", "kv", "graphs", "draft", "known", "kv room")
@@ -242,9 +244,17 @@ def _row(claim: Claim) -> tuple[str, ...]:
     return (claim.tier, *shown, str(claim.known), tokens)
 
 
-def ledger(machine: Machine, tiers: Iterable[tuple[Tier, Engine]]) -> Ledger:
-    """The ledger of tiers that one mode runs; the processor's roles are in the RAM's part."""
-    given = list(tiers)
+def ledger(
+    machine: Machine,
+    tiers: Iterable[tuple[Tier, Engine]],
+    facts: Mapping[str, Facts] | None = None,
+) -> Ledger:
+    """The ledger of tiers that one mode runs; the processor's roles are in the RAM's part.
+
+    `facts` is what snapshots say of themselves, by their path in the volume: it stands in for what
+    a tier does not declare.
+    """
+    given = [(_told(tier, (facts or {}).get(tier.weights)), engine) for tier, engine in tiers]
     cards = [
         CardLedger(
             name,
@@ -256,6 +266,18 @@ def ledger(machine: Machine, tiers: Iterable[tuple[Tier, Engine]]) -> Ledger:
         if role.device == "nvidia" and any(tier.role == name for tier, _engine in given)
     ]
     return Ledger(tuple(cards), RamLedger(machine.ram_mib, _loads(given)))
+
+
+def _told(tier: Tier, facts: Facts | None) -> Tier:
+    """The tier with what its snapshot says of memory, where the tier itself says nothing."""
+    if facts is None:
+        return tier
+    found = {
+        "weights_mib": weights_mib(facts),
+        "kv_bytes_per_token": kv_bytes_per_token(facts, tier.kv_cache_dtype),
+    }
+    open_ = {key: each for key, each in found.items() if getattr(tier.memory, key) is None}
+    return tier.model_copy(update={"memory": tier.memory.model_copy(update=open_)})
 
 
 def _loads(tiers: Sequence[tuple[Tier, Engine]]) -> tuple[LoadClaim, ...]:

@@ -24,6 +24,8 @@ class Event:
     """One line of progress. Times are in seconds; `estimate_s` is None where unknown.
 
     `detail` is what the thing that is waited for said last.
+    `fraction` is how much of the step is done, for steps that know, and `parts` the same of what
+    is being worked on, each with its name.
     """
 
     step: str
@@ -32,6 +34,8 @@ class Event:
     elapsed_s: float = 0.0
     estimate_s: float | None = None
     detail: str = ""
+    fraction: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
 
 
 Report = Callable[[Event], None]

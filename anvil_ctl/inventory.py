@@ -11,7 +11,7 @@ from anvil_ctl.errors import AnvilError
 from anvil_ctl.imagelock import digest_of
 from anvil_ctl.images.image import BUILD_LABEL
 from anvil_ctl.images.registry import Registry
-from anvil_ctl.site import CONTROL_IMAGES, Site
+from anvil_ctl.site import CONTROL_IMAGES, STORE_IMAGE, Site
 
 Look = Callable[[str], LocalImage | None]
 
@@ -67,6 +67,7 @@ def rows(site: Site, look: Look) -> list[Row]:
 def _users(site: Site) -> Mapping[str, tuple[str, ...]]:
     """Who runs each image: `MODE/TIER`, and for a tier that is off that it is."""
     found: dict[str, list[str]] = {name: [name_of_control(name)] for name in CONTROL_IMAGES}
+    found[STORE_IMAGE] = ["pull, models"]
     for mode, definition in site.config.modes.items():
         for tier in definition.tiers:
             off = "" if tier.enabled else " (off)"

@@ -48,6 +48,10 @@ class Home:
         return self.root / "images.lock"
 
     @property
+    def models(self) -> Path:
+        return self.root / "models.json"
+
+    @property
     def rendered(self) -> Path:
         return self.root / "rendered"
 

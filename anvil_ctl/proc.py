@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from anvil_ctl.errors import AnvilError
@@ -48,3 +50,49 @@ def run(
     if done.returncode != 0:
         raise ProcessError(argv, done.returncode, done.stdout)
     return done.stdout
+
+
+# How long a program may take to end once nobody waits for it any more.
+_GRACE_S = 10.0
+
+
+@contextmanager
+def conversing(
+    argv: Sequence[str], request: str, env: Mapping[str, str] | None = None
+) -> Iterator[Iterator[str]]:
+    """Run `argv`, give it one line, and read its lines as they come, both streams together.
+
+    Its input stays open as long as the block runs: a program that watches it knows that we are
+    there. It has a session of its own, so a Ctrl-C in the terminal reaches us alone, and the end of
+    the block, however it comes about, is what it is told.
+    """
+    with subprocess.Popen(
+        list(argv),
+        env=dict(env) if env is not None else None,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as running:
+        try:
+            _give(running, request)
+            yield iter(running.stdout or ())
+        finally:
+            with contextlib.suppress(OSError):
+                if running.stdin:
+                    running.stdin.close()
+            running.stdin = None
+            try:
+                running.communicate(timeout=_GRACE_S)
+            except subprocess.TimeoutExpired:
+                running.kill()
+
+
+def _give(running: subprocess.Popen[str], request: str) -> None:
+    # One that has ended already says why on its output.
+    with contextlib.suppress(BrokenPipeError):
+        if running.stdin:
+            running.stdin.write(request + "\n")
+            running.stdin.flush()

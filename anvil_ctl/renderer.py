@@ -21,6 +21,7 @@ from anvil_ctl.rules import Start, Verdict, judge
 from anvil_ctl.service import LABEL, Cache, Service, build, command_of, container_name
 from anvil_ctl.swapping import Swapped
 from anvil_ctl.templating import digest, environment
+from anvil_ctl.weights.facts import Facts
 
 ROOM = "lower that tier's vram_mib, memory_fraction, window or slots, or the role's reserve_mib"
 # Where the router's container keeps its profile and its decisions: a volume.
@@ -80,6 +81,8 @@ class Renderer:
     templates: Mapping[str, str]
     rulebook: Rulebook
     digests: Mapping[str, str] = field(default_factory=dict)
+    # What the snapshots in the volume say of themselves, by their path there.
+    facts: Mapping[str, Facts] = field(default_factory=dict)
 
     def mode(self, mode: Mode) -> ModeFiles:
         """Every text of one mode; ConfigError if the definition does not fit its engines."""
@@ -115,7 +118,7 @@ class Renderer:
     def ledger(self, mode: Mode) -> Ledger:
         """What the mode asks of the machine's memory; ConfigError for an unknown engine."""
         tiers = [(tier, self._engine(tier)[0]) for tier in self._tiers(mode)]
-        return ledger(self.config.machine, tiers)
+        return ledger(self.config.machine, tiers, self.facts)
 
     def commands(self, mode: Mode) -> list[Command]:
         """The command of each tier of the mode, of those that are off too; nothing is refused."""

@@ -18,8 +18,11 @@ from anvil_ctl.errors import ConfigError
 from anvil_ctl.history import History, write_atomically
 from anvil_ctl.paths import PACKAGE, Home, bundle
 from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
+from anvil_ctl.store.remembered import Remembered
 
 CONTROL_IMAGES = ("control", "guard")
+# What works on the weights: nothing runs in it but what `pull` and `models` start.
+STORE_IMAGE = "store"
 ADMIN_TOKEN = "ANVIL_ADMIN_TOKEN"  # noqa: S105 - the name, never the value
 
 
@@ -82,7 +85,7 @@ class Site:
 
     def all_images(self) -> dict[str, str]:
         """The images of the control project and of every engine: short name -> reference."""
-        found = {name: self.renderer.images[name] for name in CONTROL_IMAGES}
+        found = {name: self.renderer.images[name] for name in (*CONTROL_IMAGES, STORE_IMAGE)}
         for engine in self.renderer.engines.values():
             for variant, image in engine.file.images.items():
                 name = f"{engine.file.name}-{variant}"
@@ -133,6 +136,7 @@ def load(home: Home, environ: Mapping[str, str] = os.environ, *, guarded: bool =
         templates=templates(data),
         rulebook=rulebook.load(data / "engines"),
         digests=imagelock.read(home.image_lock).digests,
+        facts=Remembered(home.models).facts(),
     )
     secrets = {
         **_secrets(home.secrets, guarded),

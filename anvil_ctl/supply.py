@@ -1,14 +1,13 @@
-"""Brings in what a site needs before it can run: its images and the starter model."""
+"""Brings in the images that a site needs before it can run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anvil_ctl import images, store
+from anvil_ctl import images
 from anvil_ctl.docker import Docker
 from anvil_ctl.errors import AnvilError, UsageError
 from anvil_ctl.events import Event, Report, State
-from anvil_ctl.paths import bundle
 from anvil_ctl.site import Site
 
 
@@ -60,18 +59,3 @@ def _bring(
         return images.fetch(docker, reference, report, registries)
     official = site.published().get(name)
     return images.obtain(docker, image, official, report, site.history, registries=registries)
-
-
-def bring_starter(site: Site, docker: Docker, report: Report, *, verify: bool = False) -> str:
-    """See that the starter model is in the volume, and return its path there."""
-    starter = store.read_starter(bundle())
-    store.pull_starter(
-        docker,
-        site.config.machine.models_volume,
-        site.home.cache,
-        report,
-        site.history,
-        starter=starter,
-        verify=verify,
-    )
-    return starter.path

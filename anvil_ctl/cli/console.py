@@ -10,8 +10,9 @@ from dataclasses import asdict
 from enum import StrEnum
 
 from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Live
-from rich.progress import SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -27,8 +28,8 @@ _STYLES = {
 
 # Below this a step is over before a line about it could be read.
 _WORTH_ANNOUNCING_S = 2.0
-# A step that goes on says so again after this long, with what its engine said last.
-_WORTH_REPEATING_S = 15.0
+# Where there is no terminal, a step that goes on says so this often.
+_WORTH_REPEATING_S = 10.0
 _ROOM = 100
 _WIDE = 10_000
 
@@ -102,10 +103,16 @@ def progress(shown: Progress = Progress.AUTO) -> Iterator[Report]:
     if shown is Progress.PLAIN or not _err.is_terminal:
         yield _Plain()
         return
-    with Live(
-        SpinnerColumn(), TextColumn("{task.description}"), _Expected(), console=_err, transient=True
-    ) as live:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=30), _Expected())
+    with Live(*columns, console=_err, transient=True) as live:
         yield _Live(live)
+
+
+class _Bar(BarColumn):
+    """For steps that know how far they are; nothing for the others."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]
+        return super().render(task) if task.total else Text()
 
 
 class _Expected(TextColumn):
@@ -115,6 +122,9 @@ class _Expected(TextColumn):
         super().__init__("")
 
     def render(self, task: Task) -> Text:
+        if task.total:
+            # How much longer is in the text of such a step.
+            return Text()
         elapsed, estimate = task.elapsed or 0.0, task.fields.get("estimate")
         of = f" of about {seconds(estimate)}" if estimate else ""
         return Text(f"{elapsed:.0f} s{of}", style="dim")
@@ -129,39 +139,56 @@ class _Live:
 
     def __call__(self, event: Event) -> None:
         if event.state is State.WORKING:
-            known = self._tasks.get(event.step)
-            if known is None:
-                task = self._live.add_task(event.text, total=None, estimate=event.estimate_s)
-                self._tasks[event.step] = task
-            else:
-                shown = f"{event.text}  {_short(event.detail)}" if event.detail else event.text
-                self._live.update(known, description=shown)
+            told = f"{event.text}  {_short(event.detail)}" if event.detail else event.text
+            self._show(event.step, told, event.fraction, event.estimate_s)
+            shown = {f"{event.step}/{name}" for name, _done in event.parts}
+            for each in [key for key in self._tasks if key.startswith(f"{event.step}/")]:
+                if each not in shown:
+                    self._live.remove_task(self._tasks.pop(each))
+            for name, done in event.parts:
+                self._show(f"{event.step}/{name}", f"  {name}", done, None)
             return
         if event.state is not State.WARNING:
-            finished = self._tasks.pop(event.step, None)
-            if finished is not None:
-                self._live.remove_task(finished)
+            ended = [key for key in self._tasks if key.split("/", 1)[0] == event.step]
+            for each in ended:
+                self._live.remove_task(self._tasks.pop(each))
         self._live.console.print(_line(event))
+
+    def _show(self, key: str, text: str, fraction: float | None, estimate: float | None) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._live.add_task(text, total=None, estimate=estimate)
+        total = None if fraction is None else 1.0
+        self._live.update(
+            self._tasks[key], description=text, estimate=estimate, total=total, completed=fraction
+        )
 
 
 class _Plain:
     """A line when a long step begins, now and then while it goes on, and when it has ended."""
 
     def __init__(self) -> None:
-        self._said_s = 0.0
+        self._said: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
         if event.state is not State.WORKING:
+            self._said.pop(event.step, None)
             _err.print(_line(event))
         elif event.elapsed_s == 0.0:
-            self._said_s = 0.0
+            self._said[event.step] = 0.0
             estimate = event.estimate_s or 0.0
-            if estimate >= _WORTH_ANNOUNCING_S:
+            if event.fraction is None and estimate >= _WORTH_ANNOUNCING_S:
                 _err.print(Text(f".. {event.text} (about {seconds(estimate)})"))
-        elif event.elapsed_s - self._said_s >= _WORTH_REPEATING_S:
-            self._said_s = event.elapsed_s
-            said = f": {_short(event.detail)}" if event.detail else ""
-            _err.print(Text(f".. {event.text}, {seconds(event.elapsed_s)} so far{said}"))
+        elif event.elapsed_s - self._said.get(event.step, 0.0) >= _WORTH_REPEATING_S:
+            self._said[event.step] = event.elapsed_s
+            _err.print(Text(f".. {_going_on(event)}"))
+
+
+def _going_on(event: Event) -> str:
+    """A step that knows how far it is says so itself; of another, how long it has been."""
+    if event.fraction is not None:
+        return event.text
+    said = f": {_short(event.detail)}" if event.detail else ""
+    return f"{event.text}, {seconds(event.elapsed_s)} so far{said}"
 
 
 def _as_json(event: Event) -> None:

@@ -34,7 +34,7 @@ def quickstart() -> None:
         init.write(home, answering(), Asked(site="cpu"), Choices())
     refuse_plan_only(installation()[0].config.machine)
     images.build()
-    weights.pull("starter")
+    weights.pull(["starter"])
     site, docker = installation()
     live = snapshot(site, docker).observed.modes
     modes.up(mode=live[0] if len(live) == 1 else "agentic")

@@ -70,8 +70,8 @@ class Machine(Table):
         if isinstance(value, str) and "/" in value:
             msg = (
                 "a folder, and weights are in a named volume only: loads from a folder are 20 to "
-                "100 times slower under WSL2; give a plain name: anvil-ctl doctor then says how to "
-                "bring weights in"
+                "100 times slower under WSL2; give a plain name: anvil-ctl pull then brings "
+                "weights in"
             )
             raise RuleError("S01", msg, 'set models_volume = "fakoli-models"')
         return value

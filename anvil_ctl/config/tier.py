@@ -129,6 +129,8 @@ class Tier(Table):
     role: HostName
     model: str = Field(min_length=1, pattern=r"^[^/:][^:]*$")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    # What `pull` is given to bring a model that is a path of the volume.
+    source: str | None = Field(default=None, min_length=1)
     served_name: Name
     window: int = Field(gt=0)
     # What the router lets through, where that is less than the engine's window.

@@ -15,7 +15,7 @@ from anvil_ctl.doctor.finding import Finding, Status
 from anvil_ctl.doctor.survey import Survey, Unknown
 from anvil_ctl.paths import Home
 from anvil_ctl.site import Site
-from anvil_ctl.store.starter import LABELS
+from anvil_ctl.store import LABELS
 
 
 @dataclass(frozen=True, slots=True)

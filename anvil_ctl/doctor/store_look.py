@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anvil_ctl import docker_look
 from anvil_ctl.doctor.survey import ModelSeen, Partial, Store
 from anvil_ctl.store import TOOLBOX
+from anvil_ctl.weights import manifest
+from anvil_ctl.weights.manifest import Manifest
 
 # One line for each fact, its kind first. Links are followed: a hub's snapshots are folders of
 # links, and one that is still a link then leads nowhere.
@@ -22,7 +27,10 @@ done
 for model; do
     [ -e "/store/$model" ] || continue
     echo "model $model"
-    find -L "/store/$model" -type f -printf 'file %s %f\n' -o -type l -printf 'dangling\n'
+    find -L "/store/$model" -type f -printf 'file %s %f/%P\n' -o -type l -printf 'dangling\n'
+done
+find /store/manifests -name '*.json' 2>/dev/null | while IFS= read -r each; do
+    echo "manifest $(base64 -w 0 "$each")"
 done
 exit 0
 """
@@ -40,6 +48,7 @@ class _Model:
     size: int = 0
     suffixes: set[str] = field(default_factory=set)
     dangling: int = 0
+    files: dict[str, int] = field(default_factory=dict)
 
 
 def parse(said: str) -> Store:
@@ -48,6 +57,7 @@ def parse(said: str) -> Store:
     partials: list[Partial] = []
     owners: dict[str, tuple[int, int]] = {}
     single: dict[str, str] = {}
+    manifests: list[Manifest] = []
     now, model = 0.0, _Model()
     for kind, rest in (line.partition(" ")[::2] for line in said.splitlines()):
         match kind:
@@ -55,8 +65,14 @@ def parse(said: str) -> Store:
                 model = models.setdefault(rest, _Model())
             case "file":
                 size, _, name = rest.partition(" ")
+                # A name has no slash in it; what follows is the path below the model.
+                name, _, path = name.partition("/")
                 model.size += int(size)
                 model.suffixes.add(name.rpartition(".")[2].lower())
+                model.files[path] = int(size)
+            case "manifest":
+                with contextlib.suppress(ValueError):
+                    manifests.append(manifest.parse(json.loads(base64.b64decode(rest))))
             case "dangling":
                 model.dangling += 1
             case "partial":
@@ -71,11 +87,12 @@ def parse(said: str) -> Store:
                 single[kind] = rest
     return Store(
         models={
-            name: ModelSeen(each.size, frozenset(each.suffixes), each.dangling)
+            name: ModelSeen(each.size, frozenset(each.suffixes), each.dangling, each.files)
             for name, each in models.items()
         },
         partials=tuple(partials),
         free=int(single["free"]) * 1024 if single.get("free", "").isdigit() else None,
         file_system=single.get("kind", ""),
         owners=owners,
+        manifests=tuple(manifests),
     )

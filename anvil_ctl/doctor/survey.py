@@ -21,6 +21,7 @@ from anvil_ctl.hardware import Cards, Host
 from anvil_ctl.service import LABEL
 from anvil_ctl.signatures import NO_SIGNATURES, Signatures
 from anvil_ctl.site import Site
+from anvil_ctl.weights.manifest import Manifest
 
 Known = TypeVar("Known")
 
@@ -127,11 +128,15 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class ModelSeen:
-    """A model's files in the volume: bytes in all, kinds by suffix, links to nowhere."""
+    """A model's files in the volume: bytes in all, kinds by suffix, links to nowhere.
+
+    `files` has the bytes of each by its path below the model, "" for a model that is one file.
+    """
 
     size: int
     suffixes: frozenset[str] = frozenset()
     dangling: int = 0
+    files: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class Store:
     file_system: str = ""
     # Cache volumes that exist: user id of the owner and permission bits of their top folder.
     owners: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    # What pulls have written down of what they brought.
+    manifests: tuple[Manifest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,11 @@ BASE = "debian:trixie-slim"
 BUILD_LABEL = "dev.anvil.build"
 DOCKERFILE = "Dockerfile"
 
-_CONTROL_PARTS = ("__init__.py", "errors.py", "serving", "upstream", "router", "multiplexer")
+# The parts of the package that an image holds; compose/NAME/ has its Dockerfile and its wheels.
+_PARTS = {
+    "control": ("__init__.py", "errors.py", "serving", "upstream", "router", "multiplexer"),
+    "store": ("__init__.py", "weights", "transfer"),
+}
 _FROM = re.compile(r"^FROM[ \t]+(?:--\S+[ \t]+)*(\S+)(?:[ \t]+AS[ \t]+(\S+))?", re.MULTILINE | re.I)
 _ARGUMENT = re.compile(r"^ARG[ \t]+(\w+)(?:=(\S*))?[ \t]*$", re.MULTILINE)
 
@@ -82,7 +86,7 @@ def catalog(bundle: Path, package: Path) -> dict[str, Image]:
     each with the files of the engine's `context/` folder, where it has one.
     """
     found = {
-        "control": _control(bundle / "compose" / "control", package),
+        **{name: _of_package(name, bundle / "compose" / name, package) for name in _PARTS},
         "guard": Image("anvil/guard", dict(_tree(bundle / "compose" / "guard"))),
     }
     for dockerfile in sorted((bundle / "engines").glob("*/Dockerfile*")):
@@ -92,12 +96,12 @@ def catalog(bundle: Path, package: Path) -> dict[str, Image]:
     return found
 
 
-def _control(folder: Path, package: Path) -> Image:
+def _of_package(name: str, folder: Path, package: Path) -> Image:
     files = {name: folder / name for name in (DOCKERFILE, "requirements.txt")}
-    for part in _CONTROL_PARTS:
+    for part in _PARTS[name]:
         for path, source in _tree(package / part):
             files[f"anvil_ctl/{part}/{path}" if path else f"anvil_ctl/{part}"] = source
-    return Image("anvil/control", files)
+    return Image(f"anvil/{name}", files)
 
 
 def _tree(root: Path) -> Iterator[tuple[str, Path]]:

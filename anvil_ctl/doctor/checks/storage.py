@@ -9,6 +9,8 @@ from anvil_ctl.doctor.check import Check, looking
 from anvil_ctl.doctor.checks.verdicts import of_rules
 from anvil_ctl.doctor.finding import Finding, Status, fail, ok, warn
 from anvil_ctl.doctor.survey import Look, ModelSeen, Partial, Survey, Unknown, need
+from anvil_ctl.needs import of_tier
+from anvil_ctl.weights.manifest import Manifest, covering
 
 GIB = 1 << 30
 # A download writes at least this often.
@@ -37,30 +39,29 @@ def _models(survey: Survey) -> Iterator[tuple[Tier, ModelSeen | None]]:
             yield tier, seen.get(tier.weights)
 
 
-# Straight into the volume, where the snapshot then has the path that the tier names. Some
-# publishers keep the same weights twice more in these two folders.
-_DOWNLOAD = (
-    "docker run --rm -e HF_TOKEN -v {volume}:/models python:3.13-slim sh -c 'pip install -q "
-    "huggingface_hub && hf download {model} --revision {revision} --cache-dir /models/hub "
-    '--exclude "original/*" --exclude "metal/*"\''
-)
-
-
-def _bring(survey: Survey, tier: Tier, volume: str) -> str:
-    if tier.weights == survey.starter:
-        return PULL_STARTER
-    if tier.revision:
-        return _DOWNLOAD.format(volume=volume, model=tier.model, revision=tier.revision)
-    return f"put the weights into the volume {volume} at {tier.weights}"
+def _lost(tier: Tier, found: ModelSeen, manifests: tuple[Manifest, ...]) -> list[str]:
+    """The files that a pull has brought and that are not as it left them."""
+    known = covering(manifests, tier.weights)
+    if known is None:
+        return []
+    manifest, below = known
+    if tier.weights != manifest.path:
+        kept = manifest.of(below)
+        wanted = {"": kept.size} if kept else {}
+    elif set(found.files) == {""}:
+        wanted = {"": manifest.files[0].size}
+    else:
+        wanted = {kept.path: kept.size for kept in manifest.files}
+    return sorted(path for path, size in wanted.items() if found.files.get(path) != size)
 
 
 def _weights(survey: Survey) -> Iterator[Finding]:
     volume = survey.site.config.machine.models_volume
     if volume not in need(survey.volumes):
         return
-    partials = need(survey.store).partials
+    partials, manifests = need(survey.store).partials, need(survey.store).manifests
     for tier, found in _models(survey):
-        where, remedy = f"{volume}: {tier.weights}", _bring(survey, tier, volume)
+        where, remedy = f"{volume}: {tier.weights}", of_tier(tier, survey.starter).command
         if found is None:
             yield fail(f"{where} is not there", "the model's weights", remedy)
         elif found.size == 0:
@@ -70,6 +71,9 @@ def _weights(survey: Survey) -> Iterator[Finding]:
             yield fail(said, "all of the model's weights", remedy)
         elif tier.revision and (unfinished := _unfinished(tier, partials)):
             said = f"{where} is not whole: {len(unfinished)} files are still being written"
+            yield fail(said, "all of the model's weights", remedy)
+        elif lost := _lost(tier, found, manifests):
+            said = f"{where} lacks {len(lost)} of the files that were pulled: {lost[0] or 'itself'}"
             yield fail(said, "all of the model's weights", remedy)
         else:
             yield ok(f"{where} ({found.size / 1e6:.0f} MB)")
@@ -99,9 +103,8 @@ def _stale(survey: Survey) -> Iterator[Finding]:
     if stale:
         size = sum(each.size for each in stale) / 1e6
         said = f"{volume}: {len(stale)} files of pulls that were cut off ({size:.0f} MB)"
-        path = stale[0].path
-        remedy = f"pull the model again, or: docker run --rm -v {volume}:/store debian:trixie-slim"
-        yield warn(f"{said}: {path}", "whole files alone", f"{remedy} rm /store/{path}")
+        remedy = "anvil-ctl models rm --orphans    or pull the model again, to go on"
+        yield warn(f"{said}: {stale[0].path}", "whole files alone", remedy)
     else:
         yield ok(f"{volume} holds no files of pulls that were cut off")
 

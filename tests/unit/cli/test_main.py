@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(
         (("plan", "dance", "agentic"), {}, "'dance' has no plan; verbs: up, switch, down"),
         (("plan", "switch"), {}, "plan switch takes MODE after it"),
         (("plan", "down", "agentic"), {}, "plan down takes nothing after it"),
-        (("pull", "everything"), {}, "what can be pulled: starter"),
+        (("pull", "everything"), {}, "'everything' names no weights: give OWNER/NAME"),
         (("render", "--check", "--diff"), {}, "--check goes without --diff and --out"),
     ],
 )

@@ -82,6 +82,8 @@ def test_the_catalog_has_control_guard_and_one_image_per_engine_dockerfile(tmp_p
         "compose/control/Dockerfile",
         "compose/control/requirements.txt",
         "compose/guard/Dockerfile",
+        "compose/store/Dockerfile",
+        "compose/store/requirements.txt",
         "engines/one/Dockerfile",
         "engines/two/Dockerfile.cpu",
         "engines/two/context/patch.diff",
@@ -100,6 +102,7 @@ def test_the_catalog_has_control_guard_and_one_image_per_engine_dockerfile(tmp_p
 
     assert {short: image.name for short, image in found.items()} == {
         "control": "anvil/control",
+        "store": "anvil/store",
         "guard": "anvil/guard",
         "one": "anvil/one",
         "two-cpu": "anvil/two-cpu",
@@ -120,6 +123,13 @@ def test_the_real_control_image_carries_no_control_plane() -> None:
     assert "anvil_ctl/router/__init__.py" in files
     parts = {path.split("/")[1] for path in files if path.startswith("anvil_ctl/")}
     assert parts == {"__init__.py", "errors.py", "serving", "upstream", "router", "multiplexer"}
+
+
+def test_the_real_store_image_carries_what_works_on_weights_alone() -> None:
+    files = catalog(bundle(), PACKAGE)["store"].files
+
+    parts = {path.split("/")[1] for path in files if path.startswith("anvil_ctl/")}
+    assert parts == {"__init__.py", "weights", "transfer"}
 
 
 def test_every_real_image_starts_from_the_base_or_from_nvidias() -> None:

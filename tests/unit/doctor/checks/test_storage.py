@@ -6,6 +6,7 @@ import pytest
 
 from anvil_ctl.docker_look import VolumeSeen
 from anvil_ctl.doctor.survey import Deep, ModelSeen, Partial, Store, Survey
+from anvil_ctl.weights.manifest import Kept, Manifest
 from tests.unit.doctor.surveys import found, healthy, reference, with_container, wrong
 
 STARTER = "gguf/starter.gguf"
@@ -48,6 +49,30 @@ def test_weights_that_are_not_whole_are_a_failure(seen: ModelSeen | None, words:
     assert said.blocks
     assert words in said.observed
     assert said.remedy == "anvil-ctl pull starter"
+
+
+def pulled(survey: Survey, path: str, seen: dict[str, int], kept: dict[str, int]) -> Survey:
+    """With a manifest of the weights at `path`, and what the volume has of them now."""
+    files = tuple(Kept(name, size, "a" * 64) for name, size in kept.items())
+    known = (Manifest(path, "source", "1", files),)
+    survey = with_model(survey, path, ModelSeen(9, frozenset({"gguf"}), files=seen))
+    return replace(survey, store=replace(store(survey), manifests=known))
+
+
+def test_weights_that_are_as_they_were_pulled_are_right() -> None:
+    assert wrong(pulled(healthy(), STARTER, {"": 9}, {"starter.gguf": 9}), "D51") == []
+
+
+def test_weights_that_are_not_as_they_were_pulled_are_a_failure_with_the_pull() -> None:
+    (starter,) = found(pulled(healthy(), STARTER, {"": 8}, {"starter.gguf": 9}), "D51")
+    assert starter.blocks
+    assert "lacks 1 of the files that were pulled: itself" in starter.observed
+
+    tier = next(each for each in reference().of_mode.tiers if each.revision)
+    survey = pulled(reference(), tier.weights, {"a": 1}, {"a": 1, "b": 2})
+    (said,) = [each for each in found(survey, "D51") if each.blocks]
+    assert "lacks 1 of the files that were pulled: b" in said.observed
+    assert said.remedy == f"anvil-ctl pull {tier.model}"
 
 
 def test_a_pull_that_runs_is_waited_for_and_one_that_was_cut_off_is_said() -> None:
