@@ -133,6 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, entry: Entry, start: int, end: int) -> None:
         sent, rate = 0, 0
+        if isinstance(entry.source, Path) and not self.hub.faults:
+            # As fast as this machine can, for measurements.
+            with entry.source.open("rb") as file:
+                sent = self.connection.sendfile(file, start, end - start)
+            self.hub.sent.append(Sent(entry.path, start, sent))
+            return
         try:
             for piece in _pieces(entry, start, end):
                 at = start + sent

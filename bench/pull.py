@@ -1,0 +1,219 @@
+"""What `pull` costs beside `hf download`: the same hub on loopback, the same image, one volume each.
+
+    python -m bench.pull [--gigabytes 2] [--rounds 3]
+
+Each round puts both to the test in turn. Times are seconds of the whole container: start, transfer,
+and until the bytes are on disk (`sync`), which `pull` waits for by itself and `hf download` does
+not. `pull` hashes what comes; `hf download` does not. Exits 1 where a figure is not reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anvil_ctl import images
+from anvil_ctl.docker import Docker
+from anvil_ctl.paths import PACKAGE, bundle
+from anvil_ctl.store.box import Box, run_argv
+from anvil_ctl.weights.listing import listing
+from tests.unit.transfer.checkpoints import CONFIG
+
+REPO = "bench/model"
+SHARDS = 4
+HF = "import sys; from huggingface_hub.cli.hf import main; sys.argv[0] = 'hf'; main()"
+LEAST_RATIO, LEAST_VERIFY, MOST_MEMORY = 1.0, 1.0, 200.0
+
+
+def main() -> int:
+    """Run, print, judge."""
+    parser = argparse.ArgumentParser(prog="bench.pull", description=__doc__)
+    parser.add_argument("--gigabytes", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    image = images.catalog(bundle(), PACKAGE)["store"].tag
+    if not Docker().has_image(image):
+        sys.stderr.write("bench: first: anvil-ctl images build store\n")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="anvil-bench-pull-") as folder:
+        size = checkpoint(Path(folder), options.gigabytes)
+        with served(Path(folder)) as url:
+            return judged(measure(image, url, options.rounds), size)
+
+
+def checkpoint(folder: Path, gigabytes: float) -> int:
+    """Shards of random bytes as a publisher would have them; their bytes in all."""
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    each = int(gigabytes * 1e9) // SHARDS
+    block = secrets.token_bytes(1 << 20)
+    for number in range(SHARDS):
+        name = f"model-{number + 1:05}-of-{SHARDS:05}.safetensors"
+        tensor = {"dtype": "U8", "shape": [each], "data_offsets": [0, each]}
+        head = json.dumps({f"layer.{number}": tensor}).encode()
+        with (folder / name).open("wb") as file:
+            file.write(len(head).to_bytes(8, "little") + head)
+            left = each
+            while left:
+                part = block[: min(left, len(block))]
+                # No two files are one content: the hub's client would fetch only one.
+                file.write(number.to_bytes(1, "little") + part[1:])
+                left -= len(part)
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a hub in a process of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.hub", REPO, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as hub:
+        assert hub.stdout is not None
+        yield hub.stdout.readline().strip()
+        assert hub.stdin is not None
+        hub.stdin.close()
+
+
+def measure(image: str, url: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds and MB of each candidate, a value for each round."""
+    found: dict[str, list[float]] = {}
+    for number in range(rounds):
+        order = ("pull", "hf") if number % 2 else ("hf", "pull")
+        for name in order:
+            with volume() as where:
+                for key, value in (pulled if name == "pull" else downloaded)(image, url, where):
+                    found.setdefault(key, []).append(value)
+    return found
+
+
+def pulled(image: str, url: str, where: str) -> Iterator[tuple[str, float]]:
+    """`pull`, then `models verify`, in the store's own container."""
+    box = Box(image, where, None, {**os.environ, "HF_ENDPOINT": url})
+    listed = listing(box.ask("list", {"repo": REPO, "revision": "main"}, lambda _said: None))
+    order = {
+        "repo": REPO,
+        "commit": listed.commit,
+        "revision": "main",
+        "files": [each.as_dict() for each in listed.files],
+    }
+    with memory(where) as peak:
+        began = time.monotonic()
+        said = box.ask("pull", order, lambda _said: None)
+        subprocess.run(["sync"], check=True)
+        yield "pull", time.monotonic() - began
+    yield "pull MB", peak[0]
+    assert said["moved"] == sum(each.size for each in listed.files)
+    began = time.monotonic()
+    with memory(where) as peak:
+        (seen,) = box.ask("verify", {"paths": [], "quick": False}, lambda _said: None)
+        yield "verify", time.monotonic() - began
+    yield "verify MB", peak[0]
+    assert not seen["broken"]
+
+
+def downloaded(image: str, url: str, where: str) -> Iterator[tuple[str, float]]:
+    """`hf download` into another volume."""
+    argv = run_argv(image, where, f"anvil-bench-{secrets.token_hex(4)}", variables=["HF_ENDPOINT"])
+    command = ["python3", "-c", HF, "download", REPO, "--cache-dir", "/store/hub"]
+    with memory(where) as peak:
+        began = time.monotonic()
+        subprocess.run(
+            [*argv[: argv.index(image) + 1], *command],
+            env={**os.environ, "HF_ENDPOINT": url},
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        yield "hf alone", time.monotonic() - began
+        subprocess.run(["sync"], check=True)
+        yield "hf", time.monotonic() - began
+    yield "hf MB", peak[0]
+
+
+@contextmanager
+def volume() -> Iterator[str]:
+    """A fresh volume, with what the last one left to write written."""
+    name = f"anvil-bench-{secrets.token_hex(4)}"
+    subprocess.run(["docker", "volume", "create", name], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["sync"], check=True)
+    try:
+        yield name
+    finally:
+        subprocess.run(["docker", "volume", "rm", name], check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def memory(where: str) -> Iterator[list[float]]:
+    """The most MB that the first process of the volume's container ever had, as it is told later."""
+    peak, over = [0.0], threading.Event()
+
+    def watch() -> None:
+        said = ["docker", "ps", "--quiet", f"--filter=label=dev.anvil.store={where}"]
+        pid = ""
+        while not over.wait(0.1):
+            if not pid:
+                name = subprocess.run(
+                    said, capture_output=True, text=True, check=True
+                ).stdout.strip()
+                if not name:
+                    continue
+                shown = ["docker", "inspect", "--format={{.State.Pid}}", name]
+                pid = subprocess.run(
+                    shown, capture_output=True, text=True, check=False
+                ).stdout.strip()
+            try:
+                lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+            except OSError:
+                continue
+            for line in lines:
+                if line.startswith("VmHWM"):
+                    peak[0] = max(peak[0], int(line.split()[1]) / 1000)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watching.join()
+
+
+def judged(found: dict[str, list[float]], size: int) -> int:
+    """Print the medians against what is needed; 1 where one is not reached."""
+    ratios = [hf / ours for hf, ours in zip(found["hf"], found["pull"], strict=True)]
+    for name in ("pull", "hf", "hf alone", "verify"):
+        seconds = statistics.median(found[name])
+        sys.stdout.write(f"{name:<10} {seconds:6.2f} s  {size / seconds / 1e6:7.0f} MB/s\n")
+    for name in ("pull MB", "verify MB", "hf MB"):
+        sys.stdout.write(f"{name:<10} {max(found[name]):6.0f}\n")
+    cores = min(2, len(os.sched_getaffinity(0)))
+    verify = size / statistics.median(found["verify"]) / 1e9 / cores
+    needed = [
+        ("pull beside hf download", statistics.median(ratios), LEAST_RATIO, True),
+        ("verify, GB/s a core", verify, LEAST_VERIFY, True),
+        ("memory, MB", max(found["pull MB"] + found["verify MB"]), MOST_MEMORY, False),
+    ]
+    missed = 0
+    for name, value, limit, least in needed:
+        kept = value >= limit if least else value <= limit
+        missed += not kept
+        sign = ">=" if least else "<="
+        sys.stdout.write(f"{'ok' if kept else 'no'}  {name}: {value:.2f} ({sign} {limit:g})\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
