@@ -1,4 +1,4 @@
-"""What `pull` costs beside `hf download`: the same hub on loopback, the same image, one volume each.
+"""What `pull` costs beside `hf download`: the same hub on loopback and image, a volume each.
 
     python -m bench.pull [--gigabytes 2] [--rounds 3]
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 import statistics
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def pulled(image: str, url: str, where: str) -> Iterator[tuple[str, float]]:
     with memory(where) as peak:
         began = time.monotonic()
         said = box.ask("pull", order, lambda _said: None)
-        subprocess.run(["sync"], check=True)
+        os.sync()
         yield "pull", time.monotonic() - began
     yield "pull MB", peak[0]
     assert said["moved"] == sum(each.size for each in listed.files)
@@ -138,7 +139,7 @@ def downloaded(image: str, url: str, where: str) -> Iterator[tuple[str, float]]:
             stdout=subprocess.DEVNULL,
         )
         yield "hf alone", time.monotonic() - began
-        subprocess.run(["sync"], check=True)
+        os.sync()
         yield "hf", time.monotonic() - began
     yield "hf MB", peak[0]
 
@@ -147,17 +148,25 @@ def downloaded(image: str, url: str, where: str) -> Iterator[tuple[str, float]]:
 def volume() -> Iterator[str]:
     """A fresh volume, with what the last one left to write written."""
     name = f"anvil-bench-{secrets.token_hex(4)}"
-    subprocess.run(["docker", "volume", "create", name], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["sync"], check=True)
+    subprocess.run(
+        [shutil.which("docker") or "docker", "volume", "create", name],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    os.sync()
     try:
         yield name
     finally:
-        subprocess.run(["docker", "volume", "rm", name], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [shutil.which("docker") or "docker", "volume", "rm", name],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 @contextmanager
 def memory(where: str) -> Iterator[list[float]]:
-    """The most MB that the first process of the volume's container ever had, as it is told later."""
+    """The most MB that the first process of the volume's container ever had, told later."""
     peak, over = [0.0], threading.Event()
 
     def watch() -> None:

@@ -22,6 +22,10 @@ class AdminError(AnvilError):
     """A control process refused an admin verb, or did not answer."""
 
 
+class RefusedError(AdminError):
+    """It answered, and the answer was no."""
+
+
 class SilentError(AdminError):
     """It did not answer at all."""
 
@@ -60,7 +64,8 @@ class Admin:
         self._call("POST", "check", config, 10)
 
     def route(self, preset: str) -> str:
-        """Router only: the tier that a preset's request would be sent to first."""
+        """Router only: the tier that a preset's request would be sent to first. RefusedError where
+        the configuration lets nobody answer it."""
         return str(self._call("POST", "route", {"model": preset}, 10).get("provider"))
 
     def prove(self, preset: str, timeout_s: float) -> httpx.Headers:
@@ -132,7 +137,7 @@ class Admin:
                 hint="anvil-ctl logs " + self.name,
             ) from error
         if answer.status_code != 200:
-            raise AdminError(
+            raise RefusedError(
                 f"the {self.name} refused {verb}: {answer.status_code} {_message(answer)}",
                 hint="anvil-ctl logs " + self.name,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from anvil_ctl.lifecycle.admin import Admin, AdminError, Status
+from anvil_ctl.lifecycle.admin import Admin, AdminError, RefusedError, Status
 from anvil_ctl.lifecycle.watch import Canary
 
 # One token costs little, and engines take several requests at once.
@@ -15,7 +15,7 @@ _AT_ONCE = 4
 def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[Canary]:
     """Ask for one token by each preset that what is loaded can answer. AdminError if one fails.
 
-    A preset whose model is not loaded is not asked: to load each of them would take as long as the
+    A preset that nobody may answer is not asked, nor one whose model is not loaded: to load each of them would take as long as the
     mode itself, and would leave another one loaded than before.
     """
     said = router.status()
@@ -25,7 +25,11 @@ def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[C
     absent = _swapped(said) - _resident(multiplexer)
 
     def one(preset: str) -> Canary:
-        first = router.route(preset)
+        try:
+            first = router.route(preset)
+        except RefusedError:
+            # Nobody is trusted with it, or its cloud has no credential: so the operator wants it.
+            return Canary(preset, "nobody may answer it here", 0.0, asked=False)
         if first in absent:
             return Canary(preset, f"{first} is loaded on demand", 0.0, asked=False)
         began = time.monotonic()
