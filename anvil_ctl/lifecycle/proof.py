@@ -15,8 +15,8 @@ _AT_ONCE = 4
 def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[Canary]:
     """Ask for one token by each preset that what is loaded can answer. AdminError if one fails.
 
-    A preset that nobody may answer is not asked, nor one whose model is not loaded: to load each of them would take as long as the
-    mode itself, and would leave another one loaded than before.
+    A preset that nobody may answer is not asked, nor one whose model is not loaded: to load each of
+    them would take as long as the mode itself, and would leave another one loaded than before.
     """
     said = router.status()
     presets = said.get("presets") if said else None
