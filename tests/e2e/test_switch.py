@@ -114,10 +114,17 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(agentic: Stack) -> None:
     assert containers(agentic.project) == before
 
 
+def volumes(project: str) -> list[str]:
+    """The project's volumes, each with the moment of its creation."""
+    names = docker("volume", "ls", "--quiet", "--filter", f"name={project}").split()
+    return docker("volume", "inspect", *names, "--format", "{{.Name}} {{.CreatedAt}}").splitlines()
+
+
 @pytest.mark.parametrize(
     "verb", [("switch", "flexibility"), ("up", "--mode", "agentic"), ("down",)], ids=" ".join
 )
 def test_a_dry_run_leaves_no_trace_in_dockers_events(agentic: Stack, verb: tuple[str, ...]) -> None:
+    kept = volumes(agentic.project)
     began = time.time()
     agentic.run(*verb, "--dry-run")
 
@@ -126,10 +133,9 @@ def test_a_dry_run_leaves_no_trace_in_dockers_events(agentic: Stack, verb: tuple
     # A health check starts a process in a container by itself, every few seconds.
     seen = docker("events", *window, "--filter", label, "--format", "{{.Type}} {{.Action}}")
     assert [line for line in seen.splitlines() if " exec_" not in line] == []
-    volumes = docker(
-        "events", *window, "--filter", "type=volume", "--format", "{{.Action}} {{.Actor.ID}}"
-    )
-    assert [line for line in volumes.splitlines() if line.startswith(("create", "destroy"))] == []
+    # Docker 20.10 tells of a "create" whenever a container mounts a volume that is there, and a look
+    # into the weights does; so what is there is compared.
+    assert volumes(agentic.project) == kept
 
 
 def test_an_answer_that_outlives_the_drain_is_not_cut_unless_that_is_said(
