@@ -76,7 +76,7 @@ class Completions:
         """Parse, and serve when it may be; say so when it can't."""
         state = self._state
         if state.full:
-            state.turn_away()
+            state.tally.turned_away += 1
             exchange.last()
             message = "Too many requests at once."
             refuse(request, exchange, 503, "server_busy", message, retry_after_s=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from itertools import islice
 
@@ -12,29 +13,25 @@ from anvil_ctl.serving.message import Request
 
 MAX_KEPT = 10_000
 
-# A routed request that is over: at what Unix time, and after how many seconds.
-Ended = tuple[Request, Exchange, float, float]
-
 
 class Records:
     """The last of them as JSON objects, the newest last. A new one pushes the oldest out.
 
-    `ts` is Unix seconds at a request's end. They are kept as the bytes that a log gets: ten
-    thousand of them as objects are 20 MB that every new one has to be put between.
+    `ts` is Unix seconds at a request's end. They are kept as the bytes that the decision log gets,
+    so that each is put together once.
     """
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._kept: deque[bytes] = deque(maxlen=most)
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, ended: Ended) -> bytes:
+    def add(self, request: Request, exchange: Exchange, seconds: float) -> bytes:
         """Keep what a finished request leaves behind; returns its JSON."""
-        request, exchange, at, seconds = ended
         record = self._encoder.encode(
             {
                 **exchange.fields,
                 "decision_id": exchange.request_id,
-                "ts": at,
+                "ts": time.time(),
                 "path": request.path,
                 "status": exchange.status,
                 "total_ms": round(seconds * 1000, 1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -10,16 +9,12 @@ from anvil_ctl.router.bound import Live
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
-from anvil_ctl.router.records import Ended, Records
+from anvil_ctl.router.records import Records
 from anvil_ctl.router.tally import Tally
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
-
-# So many requests are kept and counted in one go, and none later than after so many seconds.
-_TOGETHER = 16
-_SETTLE_S = 0.1
 
 
 class State:
@@ -31,13 +26,11 @@ class State:
         self.hold = hold
         self.max_concurrency = max_concurrency
         log = live.config.judgement.log
-        self._records = Records(log.ring)
+        self.records = Records(log.ring)
         path = log_path(live.config)
         file = LogFile(path, max_bytes=log.max_bytes, keep=log.keep) if path is not None else None
         self.decision_log = None if file is None else DecisionLog(file)
-        self._tally = Tally()
-        self._ended: list[Ended] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self.tally = Tally()
         self.started_at = time.monotonic()
 
     @property
@@ -50,52 +43,17 @@ class State:
         """Seconds since the router was made."""
         return round(time.monotonic() - self.started_at, 3)
 
-    @property
-    def records(self) -> Records:
-        """What was decided for the last requests."""
-        self._settle()
-        return self._records
-
-    @property
-    def tally(self) -> Tally:
-        """The counts of all requests until now."""
-        self._settle()
-        return self._tally
-
-    def turn_away(self) -> None:
-        """Count a request for which there was no room."""
-        self._tally.turned_away += 1
-
     def finished(self, request: Request, exchange: Exchange) -> None:
-        """Keep and count a request that has been answered or cut off, if it was routed.
-
-        Not at once: the next request goes first, and many together take half the time. Whoever
-        looks sees all of them.
-        """
+        """Keep and count a request that has been answered or cut off, if it was routed."""
         if "source" in exchange.fields:
             seconds = time.monotonic() - exchange.started_at
-            self._ended.append((request, exchange, time.time(), seconds))
-            if len(self._ended) >= _TOGETHER:
-                self._settle()
-            elif self._timer is None:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(_SETTLE_S, self._settle)
-
-    def _settle(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        ended, self._ended = self._ended, []
-        for each in ended:
-            record = self._records.add(each)
+            record = self.records.add(request, exchange, seconds)
             if self.decision_log is not None:
                 self.decision_log.add(record)
-            _request, exchange, _at, seconds = each
-            self._tally.add(exchange.fields, exchange.status, seconds)
+            self.tally.add(exchange.fields, exchange.status, seconds)
 
     async def close(self) -> None:
         """Write what is still to be written."""
-        self._settle()
         if self.decision_log is not None:
             await self.decision_log.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -81,29 +81,22 @@ class Tally:
             series = self._series[key] = _Series()
         series.requests += 1
         series.whole.add(seconds)
-        for name in ("first_byte_ms", "verify_ms", "failed", "cost_usd"):
-            if name in fields:
-                self._note(series, name, fields[name])
-        tokens = fields.get("input_tokens")
-        if isinstance(tokens, int):
-            series.input += tokens
-        tokens = fields.get("output_tokens")
-        if isinstance(tokens, int):
-            series.output += tokens
-
-    def _note(self, series: _Series, name: str, value: object) -> None:
-        """What only some requests have."""
-        if isinstance(value, list):
-            for tier, reason in value:
+        first, checked = fields.get("first_byte_ms"), fields.get("verify_ms")
+        if isinstance(first, float):
+            series.first_byte.add(first / 1000)
+        if isinstance(checked, float):
+            series.verify.add(checked / 1000)
+        given, made, cost = map(fields.get, ("input_tokens", "output_tokens", "cost_usd"))
+        if isinstance(given, int):
+            series.input += given
+        if isinstance(made, int):
+            series.output += made
+        if isinstance(cost, float):
+            series.cost_usd += cost
+        failed = fields.get("failed")
+        if isinstance(failed, list):
+            for tier, reason in failed:
                 self._failed[tier, _bounded(reason)] += 1
-        elif not isinstance(value, float):
-            return
-        elif name == "first_byte_ms":
-            series.first_byte.add(value / 1000)
-        elif name == "verify_ms":
-            series.verify.add(value / 1000)
-        else:
-            series.cost_usd += value
 
     # what Prometheus reads
 
@@ -142,8 +135,8 @@ class Tally:
             found[tier] += series.cost_usd
         return {tier: cost for tier, cost in found.items() if cost}
 
-    def durations(self, kind: str) -> Mapping[str, Histogram]:
-        """`first_byte`, `whole` or `verify`, by tier; without those that have none."""
+    def durations(self, kind: Literal["first_byte", "whole", "verify"]) -> Mapping[str, Histogram]:
+        """One kind, by tier; without those that have none."""
         found: defaultdict[str, Histogram] = defaultdict(Histogram)
         for tier, series in self._of_tiers():
             found[tier].merge(getattr(series, kind))

@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._body.clear()
             self._reading = None
             if turn.refusal is None:
-                turn.request = turn.request.with_body(body)
+                turn.request = msgspec.structs.replace(turn.request, body=body)
             self._begin(turn)
         return rest
 

@@ -16,7 +16,7 @@ _STATUS_LINES = {
 }
 
 _JSON = JSON.encode()
-# The first lines of chunks: formatting one takes longer than all the rest of sending it.
+# The first lines of small chunks, so that none is formatted for every token.
 _SMALL = 4096
 _SIZES = [b"%x\r\n" % size for size in range(_SMALL)]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from anvil_ctl.serving.framing import Framed, read_head
 from anvil_ctl.serving.message import Limits
 
@@ -44,7 +46,7 @@ class Heads:
         known = self._known.get(rest)
         length = int(line[1])
         if known is not None and length <= self._limits.max_body:
-            return Framed(known.request, length, known.close, known.unread)
+            return msgspec.structs.replace(known, length=length)
         framed = read_head(raw, self._limits)
         if framed.fault is None and framed.length == length:
             if len(self._known) >= _MAX_KEPT:

@@ -24,10 +24,6 @@ class Request(msgspec.Struct, frozen=True):
     http10: bool = False
     body: bytes = b""
 
-    def with_body(self, body: bytes) -> Request:
-        """The same request with all of it read."""
-        return Request(self.method, self.path, self.query, self.headers, self.http10, body)
-
 
 class Reply(msgspec.Struct, frozen=True):
     """A whole answer, decided without touching the connection."""

@@ -116,9 +116,7 @@ class AnthropicReader:
 
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says. Raises UpstreamError if it is malformed."""
-        answer = decode(body, _WHOLES)
-        if answer is None:
-            raise failed("malformed_body")
+        answer = _parsed(body)
         deltas: list[Delta] = [Named(answer.model)] if answer.model else []
         for index, block in enumerate(answer.content):
             deltas += _block(index, block, streamed=False)
@@ -130,10 +128,15 @@ class AnthropicReader:
 
     def counts(self, body: bytes) -> Usage:
         """The counts alone. Raises UpstreamError if it is malformed."""
-        answer = decode(body, _WHOLES)
-        if answer is None:
-            raise failed("malformed_body")
+        answer = _parsed(body)
         return Usage() if answer.usage is None else _usage(answer.usage)
+
+
+def _parsed(body: bytes) -> _Whole:
+    answer = decode(body, _WHOLES)
+    if answer is None:
+        raise failed("malformed_body")
+    return answer
 
 
 def _read(event: _Event, kind: str) -> list[Delta]:

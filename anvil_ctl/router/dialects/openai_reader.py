@@ -128,9 +128,7 @@ class OpenAIReader:
 
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says. Raises UpstreamError if it is malformed."""
-        answer = decode(body, _WHOLES)
-        if answer is None:
-            raise failed("malformed_body")
+        answer = _parsed(body)
         deltas: list[Delta] = [Named(answer.model)] if answer.model else []
         for choice in answer.choices[:1]:
             self._message(choice.message, deltas)
@@ -142,9 +140,7 @@ class OpenAIReader:
 
     def counts(self, body: bytes) -> Usage:
         """The counts alone. Raises UpstreamError if it is malformed."""
-        answer = decode(body, _WHOLES)
-        if answer is None:
-            raise failed("malformed_body")
+        answer = _parsed(body)
         return Usage() if answer.usage is None else _usage(answer.usage)
 
     def _message(self, message: _Message, deltas: list[Delta]) -> None:
@@ -173,6 +169,13 @@ class OpenAIReader:
         if call.id:
             return call.id
         return next(reversed(self._slots), 0)
+
+
+def _parsed(body: bytes) -> _Whole:
+    answer = decode(body, _WHOLES)
+    if answer is None:
+        raise failed("malformed_body")
+    return answer
 
 
 def decode(data: bytes, decoder: msgspec.json.Decoder[_Shape]) -> _Shape | None:

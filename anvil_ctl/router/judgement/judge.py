@@ -34,11 +34,11 @@ def judge(
     reading = read(raw)
     intent = intents.resolve(config, name, reading, hints)
     needs = Needs(
-        max(reading.total.lower, at_least),
-        reading.needs_tools,
-        reading.needs_vision,
-        reading.needs_schema,
-        hints.no_cloud,
+        context=max(reading.total.lower, at_least),
+        tools=reading.needs_tools,
+        vision=reading.needs_vision,
+        schema=reading.needs_schema,
+        no_cloud=hints.no_cloud,
     )
     return Judged(intent, route(config, intent, needs, trust, now), reading)
 

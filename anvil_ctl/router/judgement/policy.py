@@ -138,16 +138,16 @@ def route(
             lacks.add(drop)
     ordered, deferred = _order(config, intent, candidates, trust, now)
     return Decision(
-        tuple(ordered),
-        intent.work,
-        intent.ambiguous,
-        tuple(tiers),
-        _gate_note(intent, redirected=redirected, refused=refused),
-        drops,
-        frozenset(lacks),
-        deferred,
-        redirected,
-        refused,
+        candidates=tuple(ordered),
+        work=intent.work,
+        ambiguous=intent.ambiguous,
+        pool=tuple(tiers),
+        gate=_gate_note(intent, redirected=redirected, refused=refused),
+        drops=drops,
+        lacks=frozenset(lacks),
+        deferred=deferred,
+        redirected=redirected,
+        pin_denied=refused,
     )
 
 

@@ -38,10 +38,10 @@ class Reading(msgspec.Struct, frozen=True):
     ask: str
     needs_tools: bool
     needs_vision: bool
-    needs_schema: bool
-    offers_tools: bool
-    thinks: bool
-    voice: bool
+    needs_schema: bool = False
+    offers_tools: bool = False
+    thinks: bool = False
+    voice: bool = False
 
 
 def read(raw: JSON) -> Reading:
@@ -56,8 +56,7 @@ def read(raw: JSON) -> Reading:
         system = "\n".join([*([system] if system else []), *walk.systems])
     size = measure(walk.text()) + extras(messages=messages, images=walk.images)
     if raw.keys().isdisjoint(_WISHES):
-        seen = walk.images > 0
-        return Reading(size, size, system, walk.ask, walk.tools, seen, False, False, False, False)
+        return Reading(size, size, system, walk.ask, walk.tools, walk.images > 0)
     tools = raw.get("tools") or raw.get("functions")
     return Reading(
         conversation=size,
@@ -107,8 +106,7 @@ class _Walk:
     def content(self, content: object, depth: int = 0) -> str:
         """Take in a message's content; its own text, without that of tool results."""
         if isinstance(content, str):
-            if content:
-                self._texts.append(content)
+            self._add(content)
             return content
         if not isinstance(content, list) or depth > _MAX_NESTING:
             return ""
