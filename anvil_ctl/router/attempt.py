@@ -31,7 +31,6 @@ from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.failure import UpstreamError, classify, failed
 from anvil_ctl.upstream.response import Response
 
-_JSON = msgspec.json.Encoder()
 _MAX_ANSWER = 32 << 20
 _MAX_ERROR = 64 << 10
 # Of a caller's betas, those that change a message; the others open services of the caller's own.
@@ -141,7 +140,7 @@ class Attempt:
     def _echoed(self) -> bytes | None:
         """The name that the caller asked for, as JSON, where it gets to see that one."""
         named = self._config.echo_model and self._call.model
-        return _JSON.encode(self._call.model) if named else None
+        return msgspec.json.encode(self._call.model) if named else None
 
     async def _checked(self, response: Response, recoder: Recoder) -> None:
         """A stream that is sent only when it is whole and has been looked at."""

@@ -197,10 +197,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> bytes:
         """Collect body bytes; returns what belongs to the next request."""
-        if len(data) <= self._missing:
-            part, rest = data, b""
-        else:
-            part, rest = data[: self._missing], data[self._missing :]
+        part, rest = data[: self._missing], data[self._missing :]
         self._missing -= len(part)
         turn = cast("_Turn", self._reading)
         if turn.refusal is None:

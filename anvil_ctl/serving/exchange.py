@@ -15,11 +15,6 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 
-_JSON = JSON.encode()
-# The first lines of small chunks, so that none is formatted for every token.
-_SMALL = 4096
-_SIZES = [b"%x\r\n" % size for size in range(_SMALL)]
-
 
 class Wire(Protocol):
     """What an exchange needs of the connection that it is on."""
@@ -123,7 +118,7 @@ class Exchange:
             return
         head = self._head(status, headers)
         if status != HTTPStatus.NO_CONTENT:
-            kind = _JSON if content_type is JSON else content_type.encode("latin-1", "replace")
+            kind = content_type.encode("latin-1", "replace")
             head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (head, kind, len(body))
         self._put(b"%b\r\n%b" % (head, b"" if self._bodiless else body))
         self._finish(keep=not self._close)
@@ -162,9 +157,7 @@ class Exchange:
         if not data or self._bodiless:
             return
         if self._chunked:
-            size = len(data)
-            head = _SIZES[size] if size < _SMALL else b"%x\r\n" % size
-            data = head + data + b"\r\n"
+            data = b"%x\r\n%b\r\n" % (len(data), data)
         self.sent += len(data)
         self._wire.send(data)
 

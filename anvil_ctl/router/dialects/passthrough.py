@@ -177,17 +177,20 @@ def _is_only_key(body: bytes, start: int) -> bool:
 
 
 def _without_usage(data: bytes) -> bytes:
+    """Whole events without those that hold nothing but usage."""
+    kept: list[bytes] = []
     at = 0
     while (found := _USAGE_ONLY.search(data, at)) is not None:
-        start, end = _after_last_event(data, found.start()), _BLANK.search(data, found.end())
-        at = end.end() if end is not None else len(data)
-        if b'"usage"' in data[start:at]:
-            data = data[:start] + data[at:]
-            at = start
-    return data
+        start, blank = _after_last_event(data, at, found.start()), _BLANK.search(data, found.end())
+        end = blank.end() if blank is not None else len(data)
+        only = data.find(b'"usage"', start, end) >= 0
+        kept.append(data[at : start if only else end])
+        at = end
+    kept.append(data[at:])
+    return b"".join(kept)
 
 
-def _after_last_event(data: bytes, before: int | None = None) -> int:
-    """The position behind the last empty line, looking no further than `before`; 0 without one."""
-    plain, long = data.rfind(b"\n\n", 0, before), data.rfind(b"\r\n\r\n", 0, before)
-    return max(plain + 2 if plain >= 0 else 0, long + 4 if long >= 0 else 0)
+def _after_last_event(data: bytes, start: int = 0, end: int | None = None) -> int:
+    """The position behind the last empty line from `start` to before `end`; `start` without one."""
+    plain, long = data.rfind(b"\n\n", start, end), data.rfind(b"\r\n\r\n", start, end)
+    return max(plain + 2 if plain >= 0 else start, long + 4 if long >= 0 else start)
