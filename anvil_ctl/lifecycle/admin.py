@@ -22,10 +22,6 @@ class AdminError(AnvilError):
     """A control process refused an admin verb, or did not answer."""
 
 
-class RefusedError(AdminError):
-    """It answered, and the answer was no."""
-
-
 class SilentError(AdminError):
     """It did not answer at all."""
 
@@ -63,10 +59,16 @@ class Admin:
         """Router only: AdminError if its loader does not accept a configuration's text."""
         self._call("POST", "check", config, 10)
 
-    def route(self, preset: str) -> str:
-        """Router only: the tier that a preset's request would be sent to first. RefusedError where
-        the configuration lets nobody answer it."""
-        return str(self._call("POST", "route", {"model": preset}, 10).get("provider"))
+    def route(self, preset: str) -> str | None:
+        """Router only: the tier that a preset's request would be sent to first, or None where the
+        configuration lets nobody answer it."""
+        said = self._call("POST", "route", {"model": preset}, 10)
+        if "tier" not in said:
+            raise AdminError(
+                f"the router does not say who answers preset {preset}",
+                hint="anvil-ctl logs router",
+            )
+        return None if said["tier"] is None else str(said["tier"])
 
     def prove(self, preset: str, timeout_s: float) -> httpx.Headers:
         """Router only: one token by a preset, whether held or not; the answer's headers."""
@@ -137,7 +139,7 @@ class Admin:
                 hint="anvil-ctl logs " + self.name,
             ) from error
         if answer.status_code != 200:
-            raise RefusedError(
+            raise AdminError(
                 f"the {self.name} refused {verb}: {answer.status_code} {_message(answer)}",
                 hint="anvil-ctl logs " + self.name,
             )

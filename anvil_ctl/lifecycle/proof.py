@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from anvil_ctl.lifecycle.admin import Admin, AdminError, RefusedError, Status
+from anvil_ctl.lifecycle.admin import Admin, AdminError, Status
 from anvil_ctl.lifecycle.watch import Canary
 
 # One token costs little, and engines take several requests at once.
@@ -25,9 +25,8 @@ def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[C
     absent = _swapped(said) - _resident(multiplexer)
 
     def one(preset: str) -> Canary:
-        try:
-            first = router.route(preset)
-        except RefusedError:
+        first = router.route(preset)
+        if first is None:
             # Nobody is trusted with it, or its cloud has no credential: so the operator wants it.
             return Canary(preset, "nobody may answer it here", 0.0, asked=False)
         if first in absent:

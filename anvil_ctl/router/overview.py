@@ -66,20 +66,10 @@ class Overview:
         """Who would be asked, and nobody is."""
         live = self._state.live
         try:
-            raw = read_object(request.body)
-            question = explain.asked(live.config, raw)
+            judged, question = self.judged(request)
         except BadRequestError as error:
             refuse(request, exchange, 400, error.kind, error.message)
             return
-        judged = judge(
-            live.config,
-            question.name,
-            raw,
-            live.profile,
-            live.now(),
-            hints=hints_of(request),
-            at_least=question.at_least,
-        )
         if not judged.decision.candidates:
             self._nobody(request, exchange, judged, whole=question.whole)
             return
@@ -90,6 +80,22 @@ class Overview:
                 live.config, judged, exchange.request_id, session=session, whole=question.whole
             ),
         )
+
+    def judged(self, request: Request) -> tuple[Judged, explain.Question]:
+        """The decision on a request's body, and what it asked. Raises BadRequestError."""
+        live = self._state.live
+        raw = read_object(request.body)
+        question = explain.asked(live.config, raw)
+        judged = judge(
+            live.config,
+            question.name,
+            raw,
+            live.profile,
+            live.now(),
+            hints=hints_of(request),
+            at_least=question.at_least,
+        )
+        return judged, question
 
     def _nobody(self, request: Request, exchange: Exchange, judged: Judged, *, whole: bool) -> None:
         """Say what a completion would be refused with, and why if that is asked."""

@@ -89,8 +89,8 @@ def free_port() -> int:
 
 PROVED: Said = {
     "status": (200, STATUS, {}),
-    "route chat": (200, {"provider": "a"}, {}),
-    "route long-context": (200, {"provider": "b"}, {}),
+    "route chat": (200, {"tier": "a"}, {}),
+    "route long-context": (200, {"tier": "b"}, {}),
     "prove": (200, ONE, {"x-anvil-tier": "a"}),
 }
 
@@ -121,4 +121,30 @@ def test_a_preset_that_does_not_reach_its_tier_is_no_proof(
     answer: tuple[int, Mapping[str, object], Mapping[str, str]], words: str
 ) -> None:
     with router({**PROVED, "prove": answer}) as admin, pytest.raises(AdminError, match=words):
+        prove(admin, LOADED, 10)
+
+
+def test_a_preset_that_nobody_may_answer_is_not_asked() -> None:
+    nobody: Said = {**PROVED, "route chat": (200, {"tier": None}, {})}
+    asked: list[str] = []
+    with router(nobody, asked=asked) as admin:
+        chat, _long = prove(admin, LOADED, 10)
+
+    assert (chat.tier, chat.asked) == ("nobody may answer it here", False)
+    assert "prove chat" not in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((401, {"error": {"message": "No such key."}}, {}), "refused route: 401 No such key"),
+        ((404, {}, {}), "refused route: 404"),
+        ((500, {"error": {"message": "Internal error."}}, {}), "500 Internal error"),
+        ((200, {"provider": "a"}, {}), "does not say who answers preset chat"),
+    ],
+)
+def test_a_router_that_does_not_say_who_answers_a_preset_is_no_proof(
+    answer: tuple[int, Mapping[str, object], Mapping[str, str]], words: str
+) -> None:
+    with router({**PROVED, "route chat": answer}) as admin, pytest.raises(AdminError, match=words):
         prove(admin, LOADED, 10)

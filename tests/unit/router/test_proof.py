@@ -57,3 +57,22 @@ async def test_a_configuration_is_read_and_not_used(tmp_path: Path) -> None:
             assert (bad.status_code, bad.json()["error"]["type"]) == (400, "invalid_request")
             status = (await boss.get("/admin/status")).json()
             assert [each["id"] for each in status["tiers"]] == ["a"]
+
+
+async def test_who_would_be_asked_first_is_told_and_nobody_is_an_answer_too(tmp_path: Path) -> None:
+    async with doubles.double(FINE) as engine:
+        bound = doubles.tier("a", engine.url)
+        unbound = doubles.tier("b", engine.url, auth_env="NO_SUCH_KEY", privacy="cloud")
+        text = doubles.config(bound, unbound, presets='chat = ["a"]\nplanning = ["b"]')
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            admin(running) as boss,
+        ):
+            first = await boss.post("/admin/route", json={"model": "chat"})
+            nobody = await boss.post("/admin/route", json={"model": "planning"})
+            broken = await boss.post("/admin/route", json={"model": 7})
+
+            assert (first.status_code, first.json()) == (200, {"tier": "a"})
+            assert (nobody.status_code, nobody.json()) == (200, {"tier": None})
+            assert (broken.status_code, broken.json()["error"]["src"]) == (400, "anvil")
+            assert not engine.seen
