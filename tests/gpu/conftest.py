@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from anvil_ctl.events import silent
 from anvil_ctl.hardware import Card
 from anvil_ctl.history import History
 from anvil_ctl.paths import PACKAGE, Home, bundle
+from anvil_ctl.weights.manifest import Kept, Manifest, location
 from tests.e2e.stack import Stack, new_stack
 from tests.gpu.machine import Machine, MachineError, machine
 
@@ -104,13 +107,21 @@ def _double(found: Machine, context: Path, python: str, definition: site.Site) -
 
 
 def _weights(found: Machine, volume: str, definition: site.Site) -> None:
-    """Something where the checks and the engines look for each model."""
-    paths = [f"/store/{tier.weights}" for tier in _tiers(definition)]
-    files = [each if each.endswith(".gguf") else f"{each}/model.safetensors" for each in paths]
+    """Something where the checks and the engines look for each model, and its manifest."""
+    text = "{}\n"
+    made = {}
+    for path in {tier.weights for tier in _tiers(definition)}:
+        one = path.endswith(".gguf")
+        name = Path(path).name if one else "model.safetensors"
+        made[path if one else f"{path}/{name}"] = text
+        kept = Kept(name, len(text), hashlib.sha256(text.encode()).hexdigest())
+        known = Manifest(path, "the test", "1", (kept,))
+        made[location(path)] = json.dumps(known.as_dict())
     mounted = ("--rm", "--network", "none", "--volume", f"{volume}:/store")
-    made = 'for each; do mkdir -p "${each%/*}" && echo {} > "$each"; done'
+    write = 'while [ $# -gt 0 ]; do mkdir -p "${1%/*}" && printf %s "$2" > "$1"; shift 2; done'
+    said = [word for path, each in made.items() for word in (f"/store/{path}", each)]
     found.docker("volume", "create", volume)
-    found.docker("run", *mounted, images.BASE, "sh", "-c", made, "sh", *files)
+    found.docker("run", *mounted, images.BASE, "sh", "-c", write, "sh", *said)
 
 
 def _tiers(definition: site.Site) -> list[Tier]:

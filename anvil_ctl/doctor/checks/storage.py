@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from anvil_ctl.config import Tier
 from anvil_ctl.doctor.check import Check, looking
@@ -39,20 +39,18 @@ def _models(survey: Survey) -> Iterator[tuple[Tier, ModelSeen | None]]:
             yield tier, seen.get(tier.weights)
 
 
-def _lost(tier: Tier, found: ModelSeen, manifests: tuple[Manifest, ...]) -> list[str]:
-    """The files that a pull has brought and that are not as it left them."""
+def _kept(tier: Tier, found: ModelSeen, manifests: tuple[Manifest, ...]) -> dict[str, int] | None:
+    """The sizes of the files that a pull has checked, by path; None where no pull has."""
     known = covering(manifests, tier.weights)
     if known is None:
-        return []
+        return None
     manifest, below = known
     if tier.weights != manifest.path:
         kept = manifest.of(below)
-        wanted = {"": kept.size} if kept else {}
-    elif set(found.files) == {""}:
-        wanted = {"": manifest.files[0].size}
-    else:
-        wanted = {kept.path: kept.size for kept in manifest.files}
-    return sorted(path for path, size in wanted.items() if found.files.get(path) != size)
+        return {"": kept.size} if kept else None
+    if set(found.files) == {""}:
+        return {"": manifest.files[0].size}
+    return {kept.path: kept.size for kept in manifest.files}
 
 
 def _weights(survey: Survey) -> Iterator[Finding]:
@@ -72,11 +70,33 @@ def _weights(survey: Survey) -> Iterator[Finding]:
         elif tier.revision and (unfinished := _unfinished(tier, partials)):
             said = f"{where} is not whole: {len(unfinished)} files are still being written"
             yield fail(said, "all of the model's weights", remedy)
-        elif lost := _lost(tier, found, manifests):
+        elif lost := _lost(found, _kept(tier, found, manifests)):
             said = f"{where} lacks {len(lost)} of the files that were pulled: {lost[0] or 'itself'}"
             yield fail(said, "all of the model's weights", remedy)
         else:
             yield ok(f"{where} ({found.size / 1e6:.0f} MB)")
+
+
+def _lost(found: ModelSeen, kept: Mapping[str, int] | None) -> list[str]:
+    """The files that a pull has brought and that are not as it left them."""
+    return sorted(path for path, size in (kept or {}).items() if found.files.get(path) != size)
+
+
+def _vouched(survey: Survey) -> Iterator[Finding]:
+    volume = survey.site.config.machine.models_volume
+    if volume not in need(survey.volumes):
+        return
+    for tier, found in _models(survey):
+        if found is None or not found.size:
+            continue
+        where = f"{volume}: {tier.weights}"
+        if _kept(tier, found, need(survey.store).manifests) is None:
+            remedy = (
+                f"{of_tier(tier, survey.starter).command}    checks what is there, and adopts it"
+            )
+            yield fail(f"{where} was not checked by a pull", "weights known to be whole", remedy)
+        else:
+            yield ok(f"{where} was checked by a pull")
 
 
 def _unfinished(tier: Tier, partials: tuple[Partial, ...]) -> list[Partial]:
@@ -192,6 +212,7 @@ def _formats(survey: Survey) -> Iterator[Finding]:
 _VOLUMES = looking(Look.VOLUMES)
 
 CHECKS = (
+    Check("D49", "the weights are vouched for", Status.FAIL, _vouched, _VOLUMES, gates=True),
     Check("D50", "the weights volume is there", Status.FAIL, _weights_volume, _VOLUMES, gates=True),
     Check("D51", "the weights are there and whole", Status.FAIL, _weights, _VOLUMES, gates=True),
     Check("D52", "nothing needed is being pulled", Status.WARN, _active, _VOLUMES),

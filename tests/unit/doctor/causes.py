@@ -83,6 +83,12 @@ def _models(
     return replace(wanted(), store=replace(store, models=models, partials=partials))
 
 
+def _unvouched() -> Survey:
+    store = wanted().store
+    assert isinstance(store, Store)
+    return replace(wanted(), store=replace(store, manifests=()))
+
+
 def _weights() -> str:
     return next(tier.weights for tier in wanted().of_mode.tiers)
 
@@ -170,6 +176,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause("links of a snapshot lead to nothing", "D51", lambda: _models(lambda m: m.update({_weights(): ModelSeen(9, frozenset({"safetensors"}), dangling=2)}))),
     Cause("a pull of the weights was cut off", "D51", lambda: _models(len, (Partial(f"{_weights().partition('/snapshots/')[0]}/blobs/x.incomplete", 5, 9e3),))),
     Cause("a pull of the weights goes on", "D51", lambda: _models(len, (Partial(f"{_weights().partition('/snapshots/')[0]}/blobs/x.incomplete", 5, 1),))),
+    Cause("no pull has checked the weights", "D49", _unvouched),
     Cause("weights of a format that the engine does not read", "D59", lambda: _models(lambda m: m.update({_weights(): ModelSeen(9, frozenset({"pth"}))}))),
     # Ports, names and tokens.
     Cause("a program holds the engine's port", "D43", lambda: replace(wanted(), taken_ports=frozenset({wanted().of_mode.tiers[0].port}))),

@@ -32,6 +32,7 @@ from anvil_ctl.hardware import Card, Cards, Host
 from anvil_ctl.paths import Home, bundle
 from anvil_ctl.signatures import load
 from anvil_ctl.site import Site
+from anvil_ctl.weights.manifest import Kept, Manifest
 from tests.unit.definitions import FAST, HEAVY, cpu_text, fakoli_dark_text, parse, renderer
 
 TOKEN = "x" * 43
@@ -53,7 +54,11 @@ def idle(text: str = "", mode: Mode = "agentic") -> Survey:
     found = site(text or cpu_text())
     derived, config = derive(found, mode), found.config
     volumes = {cache.volume for each in derived.services.values() for cache in each.caches}
-    models = {t.weights: ModelSeen(10**8, frozenset({_kind(t.model)})) for t in derived.tiers}
+    models = {
+        t.weights: ModelSeen(10**8, frozenset({_kind(t.model)}), files={"": 10**8})
+        for t in derived.tiers
+    }
+    manifests = tuple(vouching(each) for each in models)
     host = Host(config.machine.platform, "6.8", (2, 7, 10))
     return Survey(
         mode=mode,
@@ -68,7 +73,7 @@ def idle(text: str = "", mode: Mode = "agentic") -> Survey:
         containers=(),
         images=dict.fromkeys(images(found, mode), frozenset({"sha256:1"})),
         volumes={name: VolumeSeen(name) for name in {config.machine.models_volume, *volumes}},
-        store=Store(models, (), 1 << 40, "ext2/ext3", dict.fromkeys(volumes, (0, 493))),
+        store=Store(models, (), 1 << 40, "ext2/ext3", dict.fromkeys(volumes, (0, 493)), manifests),
         cards=CARDS,
         taken_ports=frozenset(),
         router=NOT_RUNNING,
@@ -109,6 +114,11 @@ def reference(before: str = "", after: str = "", mode: Mode = "agentic") -> Surv
     text = fakoli_dark_text("linux")
     assert before in text
     return healthy(text.replace(before, after, 1), mode)
+
+
+def vouching(weights: str) -> Manifest:
+    """What a pull of one file has written down."""
+    return Manifest(weights, "source", "1", (Kept("model", 10**8, "a" * 64),))
 
 
 def _kind(model: str) -> str:

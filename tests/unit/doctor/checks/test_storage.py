@@ -75,6 +75,16 @@ def test_weights_that_are_not_as_they_were_pulled_are_a_failure_with_the_pull() 
     assert said.remedy == f"anvil-ctl pull {tier.model}"
 
 
+def test_weights_that_no_pull_has_checked_are_a_failure_with_the_pull() -> None:
+    for known in ((), (Manifest("gguf", "source", "1", (Kept("other.gguf", 9, "a" * 64),)),)):
+        survey = replace(healthy(), store=replace(store(healthy()), manifests=known))
+        (said,) = found(survey, "D49")
+
+        assert said.blocks
+        assert said.observed == "fakoli-models: gguf/starter.gguf was not checked by a pull"
+        assert said.remedy.startswith("anvil-ctl pull starter ")
+
+
 def test_a_pull_that_runs_is_waited_for_and_one_that_was_cut_off_is_said() -> None:
     blob = "hub/models--openai--gpt-oss-20b/blobs/abc.incomplete"
     running, stale = with_partial(reference(), blob, 5), with_partial(reference(), blob, 9000)
