@@ -51,6 +51,7 @@ def snapshot(site: Site, docker: Docker) -> Snapshot:
         registry_hash=_said(multiplexer, "config_hash"),
         router_mode=_said(router, "mode"),
         control_exists=bool(_control(containers)),
+        held=bool(router and router.get("held")),
     )
     return Snapshot(containers, router, multiplexer, observed)
 

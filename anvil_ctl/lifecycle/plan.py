@@ -99,6 +99,8 @@ class Observed:
     registry_hash: str | None
     router_mode: str | None
     control_exists: bool = False
+    # Requests wait in the router, and the command that would let them go on has ended.
+    held: bool = False
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -123,9 +125,13 @@ class Plan:
         return "\n".join([f"plan: {source} -> {target}", *lines])
 
 
-def plan(observed: Observed, goal: Goal) -> Plan:
-    """The acts that lead from `observed` to `goal`, none of them needless."""
-    return Plan(observed.modes, goal.mode, tuple(_acts(observed, goal)))
+def plan(observed: Observed, goal: Goal, *, proved: bool = True) -> Plan:
+    """The acts that lead from `observed` to `goal`, none of them needless.
+
+    `proved` is False where a command was cut off: what it started is as defined, and nobody knows
+    whether it answers.
+    """
+    return Plan(observed.modes, goal.mode, tuple(_acts(observed, goal, proved=proved)))
 
 
 def plan_down(observed: Observed) -> Plan:
@@ -144,33 +150,24 @@ def _down_acts(observed: Observed) -> Iterator[Act]:
         yield Act(Op.STOP, "router, multiplexer, guard", "asked for")
 
 
-def _acts(observed: Observed, goal: Goal) -> Iterator[Act]:
+def _acts(observed: Observed, goal: Goal, *, proved: bool) -> Iterator[Act]:
     outgoing = [mode for mode in observed.modes if mode != goal.mode]
     stale = [tier for tier in goal.tiers if not _as_defined(observed, goal.mode, tier)]
+    proved = proved and not observed.held
+    due = stale if proved else list(goal.tiers)
     files = (goal.router_hash, goal.registry_hash)
     config_new = (observed.router_hash, observed.registry_hash) != files
     control_new = observed.control_hash != goal.control_hash
     if control_new:
-        # Before anything is held: a new router cannot keep what waits in the old one, but the
-        # old one finishes what runs in it.
-        cause = "not running" if observed.control_hash is None else "its definition changed"
-        yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
-        yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
-    if not (outgoing or stale or (config_new and not control_new)):
+        yield from _control(observed, goal)
+    if proved and not (outgoing or stale or (config_new and not control_new)):
         return
-    if outgoing and PRE_HOOK in goal.hooks:
-        yield Act(Op.HOOK, PRE_HOOK, "yours, while the old mode still serves")
-    if observed.router_hash is not None:
-        yield from _make_room(outgoing, stale)
-    for mode in outgoing:
-        yield Act(Op.DOWN, mode, f"{goal.mode} takes its devices")
-    if outgoing and goal.cards:
-        yield Act(Op.FREE, ", ".join(goal.cards), "what was loaded has left the cards")
+    yield from _make_room(observed, goal, outgoing, stale)
     if not control_new:
         yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
-    yield from _engines(goal, stale)
+    yield from _engines(goal, stale, due)
     yield Act(Op.MULTIPLEXER, "multiplexer", "reads the registry and takes leases again")
-    yield from _canaries(goal, stale)
+    yield from _canaries(goal, due)
     yield Act(Op.ROUTER, "router", "reads the config of the mode")
     yield Act(Op.PROVE, "presets", "each answers through the router, before anybody's turn")
     yield Act(Op.RELEASE, "router", "waiting requests are answered by the mode")
@@ -178,14 +175,35 @@ def _acts(observed: Observed, goal: Goal) -> Iterator[Act]:
         yield Act(Op.HOOK, POST_HOOK, "yours, now that the new mode serves")
 
 
-def _make_room(outgoing: list[Mode], stale: list[TierGoal]) -> Iterator[Act]:
-    yield Act(Op.HOLD, "router, multiplexer", "new requests wait and lose nothing")
-    yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
-    if outgoing or stale:
-        yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
+def _control(observed: Observed, goal: Goal) -> Iterator[Act]:
+    # Before anything is held: a new router cannot keep what waits in the old one, but the old
+    # one finishes what runs in it.
+    cause = "not running" if observed.control_hash is None else "its definition changed"
+    yield Act(Op.INSTALL, goal.mode, "router config and registry of the mode")
+    yield Act(Op.CONTROL, "router, multiplexer, guard", cause)
 
 
-def _engines(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
+def _make_room(
+    observed: Observed, goal: Goal, outgoing: list[Mode], stale: list[TierGoal]
+) -> Iterator[Act]:
+    if outgoing and PRE_HOOK in goal.hooks:
+        yield Act(Op.HOOK, PRE_HOOK, "yours, while the old mode still serves")
+    if observed.router_hash is not None:
+        yield Act(Op.HOLD, "router, multiplexer", "new requests wait and lose nothing")
+        yield Act(Op.DRAIN, "router, multiplexer", "running answers finish first")
+        if outgoing or stale:
+            yield Act(Op.RETIRE, "multiplexer", "what it started goes with its mode")
+    for mode in outgoing:
+        yield Act(Op.DOWN, mode, f"{goal.mode} takes its devices")
+    if outgoing and goal.cards:
+        yield Act(Op.FREE, ", ".join(goal.cards), "what was loaded has left the cards")
+
+
+def _engines(goal: Goal, stale: list[TierGoal], due: list[TierGoal]) -> Iterator[Act]:
+    """Start what is not as defined, and see to it that all that is due has loaded."""
+    for tier in due:
+        if tier not in stale and not tier.swap:
+            yield Act(Op.READY, tier.id, _READY)
     if not stale:
         return
     fixed = [tier for tier in stale if not tier.swap]
@@ -203,14 +221,14 @@ def _engines(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
             yield Act(Op.READY, tier.id, _READY)
 
 
-def _canaries(goal: Goal, stale: list[TierGoal]) -> Iterator[Act]:
+def _canaries(goal: Goal, due: list[TierGoal]) -> Iterator[Act]:
     """Each fixed tier answers one token; of those that share a role, the first one does."""
     proved: set[str] = set()
-    for tier in stale:
+    for tier in due:
         if not tier.swap:
             yield Act(Op.CANARY, tier.id, "one real token")
     for tier in goal.tiers:
-        if tier.swap and stale and tier.role not in proved:
+        if tier.swap and due and tier.role not in proved:
             proved.add(tier.role)
             yield Act(
                 Op.CANARY, tier.id, f"one real token, loaded by the multiplexer ({tier.role})"

@@ -316,4 +316,5 @@ class Transition:
 
     def _plan(self, found: Snapshot, files: ModeFiles) -> Plan:
         control, hooks = self.world.control_hash(), self.world.hooks()
-        return plan(found.observed, goal(self.site, files, control, hooks))
+        proved = journals.interrupted(self.site.home.journal) is None
+        return plan(found.observed, goal(self.site, files, control, hooks), proved=proved)

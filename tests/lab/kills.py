@@ -48,7 +48,8 @@ def every_line(stack: Stack, verb: tuple[str, ...] = ("recover",)) -> list[Kille
             assert ran.code == -9, ran.words
             line = _last_line(stack)
             recovered = run(stack, *verb)
-            load.wait_for_answer(recovered.ended)
+            answered = load.wait_for_answer(recovered.ended)
+            assert answered is not None, f"nobody was answered after: {recovered.words}"
         live = stack.json("status")["mode"]
         shown = {source: "the old mode", target: "the new mode"}.get(live, str(live))
         outcome = f"{shown}, exit {recovered.code}"

@@ -46,7 +46,7 @@ class Load:
         env = self.stack.connection()
         works = (openai_stream, anthropic_stream, openai_whole, anthropic_whole)
         for work in works:
-            thread = threading.Thread(target=self._keep_asking, args=(work, env))
+            thread = threading.Thread(target=self._keep_asking, args=(work, env), daemon=True)
             thread.start()
             self._threads.append(thread)
         return self
@@ -58,8 +58,10 @@ class Load:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
+        # Once something is wrong, an answer that never comes must not hide what it was.
+        patience_s = 900 if error is None else 5
         for thread in self._threads:
-            thread.join(timeout=900)
+            thread.join(timeout=patience_s)
 
     @contextlib.contextmanager
     def long_stream(self) -> Iterator[None]:

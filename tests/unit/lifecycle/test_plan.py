@@ -159,3 +159,31 @@ def test_hooks_are_run_around_a_switch_and_at_no_other_time() -> None:
 
     assert [acts[0].target, acts[-1].target] == ["pre-switch", "post-switch"]
     assert Op.HOOK not in [act.op for act in plan(NOTHING, goal).acts]
+
+
+def test_what_a_command_that_was_cut_off_has_started_is_proved_before_anybody_meets_it() -> None:
+    held = replace(AGENTIC_LIVE, held=True)
+    steps = text(
+        "plan: agentic -> agentic",
+        " 1  hold        router, multiplexer      new requests wait and lose nothing",
+        " 2  drain       router, multiplexer      running answers finish first",
+        " 3  install     agentic                  router config and registry of the mode",
+        " 4  ready       starter                  engine ready, and the model by its exact name",
+        " 5  multiplexer multiplexer              reads the registry and takes leases again",
+        " 6  canary      starter                  one real token",
+        " 7  router      router                   reads the config of the mode",
+        " 8  prove       presets                  "
+        "each answers through the router, before anybody's turn",
+        " 9  release     router                   waiting requests are answered by the mode",
+    )
+
+    assert str(plan(held, AGENTIC, proved=False)) == steps
+    assert str(plan(AGENTIC_LIVE, AGENTIC, proved=False)) == steps
+
+
+def test_requests_that_nobody_lets_go_on_are_drift() -> None:
+    steps = plan(replace(FLEXIBILITY_LIVE, held=True), FLEXIBILITY)
+
+    assert [str(act.op) for act in steps.acts if act.op not in (Op.HOLD, Op.DRAIN)] == [
+        "install", "multiplexer", "canary", "router", "prove", "release",
+    ]  # fmt: skip

@@ -239,6 +239,18 @@ def test_after_a_killed_command_only_recover_goes_on(site: Site) -> None:
     assert outcomes(site) == ["superseded", "complete"]
 
 
+def test_a_mode_that_a_killed_command_had_nearly_brought_up_is_proved_and_let_go_on(
+    site: Site,
+) -> None:
+    Journal(site.home.journal, ["flexibility"], "agentic").write()
+    world = FakeWorld(site, replace(live(site, "agentic"), held=True))
+
+    Transition(site, world).run("recover", "agentic")
+
+    assert world.done[-4:] == ["canary starter", "router router", "prove presets", "release router"]
+    assert not world.observed.held
+
+
 def test_two_commands_cannot_change_the_stack_at_once(site: Site) -> None:
     world = FakeWorld(site, live(site, "agentic"))
 
