@@ -88,6 +88,7 @@ def recover(
     transition, _ = _prepare(None, 30, force_drain=False)
     found = interrupted(transition.site.home.journal)
     if found is None:
+        transition.tidy()
         console.say("no command was cut off: nothing to recover")
     elif found.target == "down":
         _stop(transition, None, progress)

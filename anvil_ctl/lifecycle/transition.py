@@ -137,6 +137,13 @@ class Transition:
             journal = Journal(folder, list(steps.source), target, shown.hash, skipped=[*skipped])
             return self._transact(shown, steps, files, journal, _Before(before, former))
 
+    def tidy(self) -> None:
+        """Put away what a command left that had ended and was killed before it could."""
+        with journals.lock(self.site.home.journal, "recover"):
+            if journals.interrupted(self.site.home.journal) is None:
+                journals.set_aside(self.site.home.journal)
+                formers.forget(self.site.home.journal)
+
     def undo_interrupted(self) -> Mode | None:
         """Take back what a command that was cut off had done; the mode that is live again."""
         folder = self.site.home.journal

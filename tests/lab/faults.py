@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tests.e2e.stack import Stack, docker
 from tests.lab.command import Event, Meddle, Ran, at, run
 from tests.lab.load import Load
-from tests.lab.site import EMPTY, SPARE, TRUNCATED, container, edited, in_volume, settled
+from tests.lab.site import DAMAGED, EMPTY, SPARE, TRUNCATED, container, edited, in_volume, settled
 
 # Old mode answering again after a fault: its own start and this.
 _ALLOWED_S = 15.0
@@ -106,8 +106,7 @@ def table(stack: Stack) -> str:
 
 def happen(stack: Stack, fault: Fault, starts_s: float) -> Row:
     """One switch with one fault, under load."""
-    if stack.json("status")["mode"] != "agentic":
-        stack.run("switch", "agentic")
+    _agentic(stack)
     changed = edited(stack, "flexibility", **fault.tier) if fault.tier else contextlib.nullcontext()
     program = {"program": fault.program} if fault.program else {}
     with Load(stack, fault.retries) as load:
@@ -131,8 +130,14 @@ def happen(stack: Stack, fault: Fault, starts_s: float) -> Row:
     return Row(fault, ran, again, load.errors(began), live, clean, starts_s)
 
 
+def _agentic(stack: Stack) -> None:
+    if stack.json("status")["mode"] != "agentic":
+        stack.run("switch", "agentic")
+
+
 def _start_seconds(stack: Stack) -> float:
     """The old mode's own start, from nothing, by docker alone."""
+    _agentic(stack)
     name = container(stack, "agentic")
     began = time.monotonic()
     docker("restart", name)
@@ -275,11 +280,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("an image that its role cannot run", 2, {"image": "cuda"}),
     Fault("weights missing", 3, {"model": "gguf/absent.gguf"}),
     Fault("weights empty", 3, {"model": EMPTY}),
+    Fault("weights truncated", 3, {"model": TRUNCATED}),
     Fault("port held by another program", 3, around=_EARLY_THIEF.held_before),
     Fault("another command was cut off", 4, around=_cut_off_journal),
     Fault("a hook before the switch fails", 1, around=lambda s: _hook(s, "pre-switch", "exit 1")),
     Fault("a hook after the switch fails", 0, around=lambda s: _hook(s, "post-switch", "exit 1")),
-    Fault("weights truncated", 1, {"model": TRUNCATED}),
+    Fault("weights damaged, of the right size", 1, {"model": DAMAGED}),
     Fault("no memory for its cache at load", 1, {"window": 8_000_000}),
     Fault("a wrong argument", 1, {"extra_args": ["--threads", "none"]}),
     Fault("ready with the wrong model", 1, _WRONG_NAME),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.e2e.stack import Stack, containers, docker, new_stack
 IMAGE = "debian:trixie-slim"
 SPARE = "gguf/spare.gguf"
 TRUNCATED = "gguf/truncated.gguf"
+DAMAGED = "gguf/damaged.gguf"
 EMPTY = "gguf/empty.gguf"
 
 
@@ -52,17 +54,28 @@ def lab(folder: Path) -> Iterator[Stack]:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def in_volume(stack: Stack, script: str) -> None:
-    """Run a shell's script where the weights are."""
+def in_volume(stack: Stack, script: str) -> str:
+    """What a shell's script prints that is run where the weights are."""
     mounted = ("--rm", "--network", "none", "--volume", f"{stack.volume}:/store")
-    docker("run", *mounted, "--workdir", "/store", IMAGE, "sh", "-ec", script)
+    return docker("run", *mounted, "--workdir", "/store", IMAGE, "sh", "-ec", script)
 
 
 def _more_weights(stack: Stack) -> None:
+    """The starter under other names, pulled like it, and what became of some of them since."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ("--mount", f"type=volume,source={stack.volume},target=/store,readonly")
+        holder = docker("create", *mount, IMAGE).strip()
+        try:
+            starter = in_volume(stack, "echo gguf/SmolLM2*.gguf").strip()
+            docker("cp", f"{holder}:/store/{starter}", f"{folder}/model.gguf")
+        finally:
+            docker("rm", holder)
+        for name in (SPARE, TRUNCATED, DAMAGED):
+            stack.run("pull", f"{folder}/model.gguf", "--to", name)
     in_volume(
         stack,
-        "cd gguf; set -- SmolLM2*.gguf; cp $1 spare.gguf; "
-        "head -c 40000000 $1 > truncated.gguf; : > empty.gguf",
+        f"truncate --size 40000000 {TRUNCATED}; : > {EMPTY}; "
+        f"printf damaged | dd of={DAMAGED} conv=notrunc status=none",
     )
 
 

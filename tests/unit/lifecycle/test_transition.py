@@ -378,6 +378,15 @@ def test_a_journal_whose_command_ended_before_it_was_moved_asks_for_no_recovery(
     assert outcomes(site) == ["complete", "complete"]
 
 
+def test_where_nothing_was_cut_off_recover_puts_away_what_is_left(site: Site) -> None:
+    Journal(site.home.journal, ["agentic"], "flexibility", outcome="complete").write()
+
+    Transition(site, FakeWorld(site, live(site, "flexibility"))).tidy()
+
+    assert outcomes(site) == ["complete"]
+    assert not (site.home.journal / "switch.json").exists()
+
+
 class KilledError(BaseException):
     """Nothing catches it, as nothing catches SIGKILL."""
 
