@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from tests.e2e.stack import ANVIL_CTL, Stack, docker, new_stack
+from tests.e2e.puller import Puller, pulling
 from tests.hub import Fault, Hub, Repository
 from tests.unit.transfer.checkpoints import sharded
 
@@ -20,53 +18,16 @@ SIZE = 24 << 20
 POINTS = (0.05, 0.3, 0.5, 0.75, 0.95)
 
 
-@dataclass(frozen=True)
-class Puller:
-    """An installation with nothing running, and the hub that it pulls from."""
-
-    stack: Stack
-    hub: Hub
-
-    def start(self, repo: str) -> subprocess.Popen[str]:
-        """`pull` in a process of its own, once the fault of its hub has struck."""
-        running = subprocess.Popen(
-            [ANVIL_CTL, "pull", repo],
-            env=self.stack.environ(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.hub.faults[0].struck.wait(60)
-        return running
-
-    def ended(self) -> bool:
-        """Whether no container works on the volume, looked at for a while."""
-        until = time.monotonic() + 20
-        label = f"--filter=label=dev.anvil.store={self.stack.volume}"
-        while docker("ps", "--quiet", label).strip():
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.1)
-        return True
-
-
 @pytest.fixture(scope="module")
 def puller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Puller]:
     names = [f"org/killed-{number}" for number in range(len(POINTS))]
     tiny = Repository("org/tiny", dict(sharded(SIZE)))
     others = [replace(tiny, name=name) for name in [*names, "org/stopped"]]
     gated = Repository("org/gated", dict(sharded(1 << 17)), gated=True)
-    stack = new_stack(tmp_path_factory.mktemp("puller"))
-    with Hub.serving([tiny, *others, gated], tokens=["hf_good"]) as hub:
-        stack = replace(stack, extra={"HF_ENDPOINT": hub.url, "HF_TOKEN": ""})
-        project = ("--project", stack.project, "--volume", stack.volume, "--yes")
-        ports = ("--port", str(stack.port), "--engine-port", str(stack.engine_port))
-        try:
-            stack.run("init", "--site", "cpu", *project, *ports)
-            stack.run("images", "build", "store")
-            yield Puller(stack, hub)
-        finally:
-            docker("volume", "rm", "--force", stack.volume)
+    folder = tmp_path_factory.mktemp("puller")
+    served = Hub.serving([tiny, *others, gated], tokens=["hf_good"])
+    with served as hub, pulling(folder, hub) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -119,9 +80,7 @@ def test_a_byte_that_changed_in_the_volume_is_named_and_its_file_alone_repaired(
 ) -> None:
     puller.stack.run("pull", "org/tiny")
     snapshot = f"/store/hub/models--org--tiny/snapshots/*/{SHARD}"
-    change = f"printf x | dd of=$(readlink -f {snapshot}) bs=1 seek=5000 conv=notrunc"
-    mount = f"{puller.stack.volume}:/store"
-    docker("run", "--rm", "-v", mount, "debian:trixie-slim", "sh", "-c", change)
+    puller.shell(f"printf x | dd of=$(readlink -f {snapshot}) bs=1 seek=5000 conv=notrunc")
 
     broken = puller.stack.run("models", "verify", "org/tiny", expect=1)
     assert f"{SHARD}: its bytes have changed" in broken.stdout

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import ssl
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,19 +48,31 @@ class Hub:
     @classmethod
     @contextlib.contextmanager
     def serving(
-        cls, repositories: Iterable[Repository], tokens: Iterable[str] = (), host: str = "127.0.0.1"
+        cls,
+        repositories: Iterable[Repository],
+        tokens: Iterable[str] = (),
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
     ) -> Iterator[Hub]:
         hub = cls({each.name: each for each in repositories}, frozenset(tokens))
-        with hub._server(_Api, host) as api, hub._server(_Content, host) as content:
-            hub.url = f"http://{host}:{api.server_port}"
-            hub.content_url = f"http://{host}:{content.server_port}"
+        scheme = "https" if tls else "http"
+        with hub._server(_Api, host, tls) as api, hub._server(_Content, host, tls) as content:
+            hub.url = f"{scheme}://{host}:{api.server_port}"
+            hub.content_url = f"{scheme}://{host}:{content.server_port}"
             yield hub
             hub.stopping.set()
 
     @contextlib.contextmanager
-    def _server(self, handler: type[_Handler], host: str) -> Iterator[ThreadingHTTPServer]:
+    def _server(
+        self, handler: type[_Handler], host: str, tls: ssl.SSLContext | None
+    ) -> Iterator[ThreadingHTTPServer]:
         bound = type(handler.__name__, (handler,), {"hub": self})
         server = ThreadingHTTPServer((host, 0), bound)
+        if tls:
+            # The handshake is the connection's own, so that one who makes none holds up nobody.
+            server.socket = tls.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -89,6 +103,8 @@ class Hub:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """What both hosts share; each of them has a `do_GET` of its own."""
+
     hub: ClassVar[Hub]
     protocol_version = "HTTP/1.1"
 
@@ -98,8 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def do_GET(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def do_GET(self) -> None: ...
 
     def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

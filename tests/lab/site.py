@@ -64,7 +64,7 @@ def _more_weights(stack: Stack) -> None:
     """The starter under other names, pulled like it, and what became of some of them since."""
     with tempfile.TemporaryDirectory() as folder:
         mount = ("--mount", f"type=volume,source={stack.volume},target=/store,readonly")
-        holder = docker("create", *mount, IMAGE).strip()
+        holder = docker("create", *mount, IMAGE, "true").strip()
         try:
             starter = in_volume(stack, "echo gguf/SmolLM2*.gguf").strip()
             docker("cp", f"{holder}:/store/{starter}", f"{folder}/model.gguf")
