@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tests.e2e.stack import Stack, docker
 from tests.lab.command import Event, Meddle, Ran, at, run
 from tests.lab.load import Load
-from tests.lab.site import DAMAGED, EMPTY, SPARE, TRUNCATED, container, edited, in_volume, settled
+from tests.lab.site import DAMAGED, EMPTY, SPARE, TRUNCATED, container, edited, in_volume, settled, state
 
 # Old mode answering again after a fault: its own start and this.
 _ALLOWED_S = 15.0
@@ -59,6 +59,7 @@ class Row:
     live: str
     clean: bool
     starts_s: float
+    state: Mapping[str, object]
 
     @property
     def right(self) -> bool:
@@ -80,7 +81,7 @@ class Row:
         if self.ran.code == 1 and self.ran.undo and "down" not in self.ran.phases:
             how = "given up before teardown"
         again = "-" if self.again_s is None else f"{self.again_s:.1f} s"
-        verdict = "" if self.right else "  WRONG: " + self.ran.words.strip()[-300:]
+        verdict = "" if self.right else f"  WRONG: {self.state} {self.ran.words.strip()[-300:]}"
         return (
             f"{self.fault.name:<44}{how:<30}{again:>8}{len(self.lost):>5} lost  "
             f"{self.live:<12}{verdict}"
@@ -127,7 +128,7 @@ def happen(stack: Stack, fault: Fault, starts_s: float) -> Row:
         again = load.wait_for_answer(moment)
     live = str(stack.json("status")["mode"])
     clean = settled(stack, live) and live == ("flexibility" if fault.ends == 0 else "agentic")
-    return Row(fault, ran, again, load.errors(began), live, clean, starts_s)
+    return Row(fault, ran, again, load.errors(began), live, clean, starts_s, state(stack))
 
 
 def _agentic(stack: Stack) -> None:

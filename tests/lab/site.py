@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,7 +116,15 @@ def state(stack: Stack) -> dict[str, object]:
     return {each: found[each] for each in ("mode", "router_mode", "held", "healthy")}
 
 
-def settled(stack: Stack, mode: str) -> bool:
-    """Whether a mode is live, as a whole, and nobody is held."""
+def settled(stack: Stack, mode: str, within_s: float = 20) -> bool:
+    """Whether a mode is live, as a whole, and nobody is held, or is so before long.
+
+    Docker looks at the health of a container that was restarted only every few seconds.
+    """
     right = {"mode": mode, "router_mode": mode, "held": False, "healthy": True}
-    return state(stack) == right and not (stack.home / "journal" / "switch.json").exists()
+    until = time.monotonic() + within_s
+    while state(stack) != right:
+        if time.monotonic() > until:
+            return False
+        time.sleep(1)
+    return not (stack.home / "journal" / "switch.json").exists()
