@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from tests.e2e.stack import Stack, docker
 from tests.lab.command import Event, Meddle, Ran, at, run
 from tests.lab.load import Load
-from tests.lab.site import DAMAGED, EMPTY, SPARE, TRUNCATED, container, edited, in_volume, settled, state
+from tests.lab.site import (
+    DAMAGED,
+    EMPTY,
+    SPARE,
+    TRUNCATED,
+    container,
+    edited,
+    in_volume,
+    settled,
+    state,
+)
 
 # Old mode answering again after a fault: its own start and this.
 _ALLOWED_S = 15.0
