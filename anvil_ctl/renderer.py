@@ -288,9 +288,11 @@ class Renderer:
             "pin_denied": said.pin_denied,
             "substitution": said.substitution,
             "verify_local_min": said.verify_local_min,
+            "response_model": said.response_model,
             "state_path": STATE,
             "probe_interval": PROBE_S,
             "policy": definition.policy.of(mode),
+            **({"fallback": limits} if (limits := said.fallback.as_router()) else {}),
             "presets": dict(definition.presets),
             "multiplexer": {
                 "url": "http://multiplexer:8000",

@@ -102,6 +102,27 @@ class Machine(Table):
         )
 
 
+class Fallback(Table):
+    """How far the router goes for one request, and when it leaves a tier alone for a while.
+
+    What is left out is the router's own default: see docs/reference/anvil-toml.md.
+    """
+
+    max_attempts: int | None = Field(default=None, gt=0)
+    max_total_tokens: int | None = Field(default=None, ge=0)
+    deadline_s: float | None = Field(default=None, gt=0)
+    verifier_timeout_s: float | None = Field(default=None, gt=0)
+    max_buffer_bytes: int | None = Field(default=None, gt=0)
+    circuit_threshold: int | None = Field(default=None, gt=0)
+    circuit_cooldown_s: float | None = Field(default=None, gt=0)
+
+    def as_router(self) -> dict[str, object]:
+        """What is said, by the names of the router's file, where times are seconds without a word
+        of it."""
+        said = self.model_dump(exclude_none=True)
+        return {key.removesuffix("_s"): value for key, value in said.items()}
+
+
 class Router(Table):
     """What the router does besides serving tiers."""
 
@@ -123,6 +144,9 @@ class Router(Table):
     substitution: bool = True
     # Whether answers of a tier that is allowed the work are looked at too, if only briefly.
     verify_local_min: bool = True
+    # The model's name in answers: the one that the client asked for, or the one that served.
+    response_model: Literal["requested", "served"] = "requested"
+    fallback: Fallback = Fallback()
 
 
 class Policy(Table):

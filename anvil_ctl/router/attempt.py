@@ -10,7 +10,8 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.decided import cost_usd, decided
+from anvil_ctl.router.deadline import Deadline
+from anvil_ctl.router.decided import cost_usd, decided, timed
 from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
@@ -65,6 +66,7 @@ class Attempt:
         *,
         config: Config,
         tried: Sequence[str],
+        until: Deadline | None,
         betas: str = "",
     ) -> None:
         self._call = call
@@ -74,6 +76,7 @@ class Attempt:
         self._exchange = exchange
         self._config = config
         self._tried = tuple(tried)
+        self._until = until
         self._betas = betas
         served = bound.tier.model or call.model
         self._shown = call.model if config.echo_model and call.model else served
@@ -94,8 +97,11 @@ class Attempt:
         stream = self._call.stream or not same
         body = build(self._call, self._bound.target, stream=stream)
         limits = self._bound.streamed if stream else self._bound.buffered
-        lease = await self._bound.enter()
+        asked = time.monotonic()
+        lease = await self._bound.enter(self._until)
+        sent = time.monotonic()
         try:
+            limits = self._until.within(limits) if self._until else limits
             response = await pool.post(
                 self._bound.endpoint, body, limits, headers=self._request_headers()
             )
@@ -105,6 +111,7 @@ class Attempt:
                 response.close()
         finally:
             self._bound.leave(lease)
+            timed(self._exchange, asked, sent)
 
     async def _answer(self, response: Response, *, same: bool) -> None:
         if response.status != 200:
@@ -253,6 +260,8 @@ class Attempt:
             output_tokens=usage.output,
             usage_source="upstream" if counted else "unknown",
         )
+        if usage.cached is not None:
+            self._exchange.fields["cached_tokens"] = usage.cached
         cost = cost_usd(self._bound.tier, usage.input, usage.output)
         if cost:
             self._exchange.fields["cost_usd"] = round(cost, 8)

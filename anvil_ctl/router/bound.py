@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable
 
@@ -10,6 +11,7 @@ import msgspec
 
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router.config import Config, Counting, Multiplexer, Tier
+from anvil_ctl.router.deadline import Deadline
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
 from anvil_ctl.router.judgement import intent as intents
@@ -91,18 +93,19 @@ class BoundTier:
         self._pool = pool
         self._leases = leases if tier.swap_group is not None else None
 
-    async def enter(self) -> Lease | None:
+    async def enter(self, until: Deadline | None = None) -> Lease | None:
         """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 
         Raises UpstreamError if the tier is busy or the lease refused. What is returned belongs to
         `leave`.
         """
-        await self.slots.enter()
+        await self.slots.enter(until.left_s if until else math.inf)
         if self._leases is None:
             return None
         try:
             model = self.tier.model or self.tier.id
-            lease = Lease(self._pool, self._leases.endpoint, model, self._leases.limits)
+            limits = until.within(self._leases.limits) if until else self._leases.limits
+            lease = Lease(self._pool, self._leases.endpoint, model, limits)
             await lease.enter()
         except BaseException:
             self.leave(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -13,6 +14,7 @@ from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
 from anvil_ctl.router.config import PASSTHROUGH
+from anvil_ctl.router.deadline import HEADER, LATE, Deadline, deadline
 from anvil_ctl.router.decided import note
 from anvil_ctl.router.dialects import call as calls
 from anvil_ctl.router.dialects import forwarded, responses_request
@@ -42,7 +44,7 @@ PATHS: dict[str, Parse] = {
 }
 _FORWARDED = {name: functools.partial(forwarded.parse, name) for name in sorted(PASSTHROUGH)}
 _Call = TypeVar("_Call", Call, Forwarded)
-Serve = Callable[[_Call, Request, Exchange], Awaitable[Refusal | None]]
+Serve = Callable[[_Call, Request, Exchange, Deadline | None], Awaitable[Refusal | None]]
 _NOBODY = Refusal(404, "not_found", "No model of that name serves this endpoint.")
 
 
@@ -83,19 +85,38 @@ class Completions:
             return
         try:
             call = parse(request.body)
-            if state.hold.held:
-                await waiting.enter(state.hold, call, request, exchange)
+            until = self._until(request, exchange)
+            if await self._admitted(call, request, exchange, until):
+                try:
+                    refusal = await serve(call, request, exchange, until)
+                finally:
+                    state.hold.leave()
             else:
-                await state.hold.enter()
-            try:
-                refusal = await serve(call, request, exchange)
-            finally:
-                state.hold.leave()
+                refusal = LATE
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         except HoldFullError as error:
             refusal = waiting.turned_away(error)
         self._refuse(refusal, request, exchange)
+
+    async def _admitted(
+        self, call: Call | Forwarded, request: Request, exchange: Exchange, until: Deadline | None
+    ) -> bool:
+        """Wait for the end of a hold, if there is one; False where that takes too long."""
+        hold = self._state.hold
+        if not hold.held:
+            await hold.enter()
+            return True
+        try:
+            async with asyncio.timeout(until.left_s if until else None):
+                await waiting.enter(hold, call, request, exchange)
+        except TimeoutError:
+            return False
+        return True
+
+    def _until(self, request: Request, exchange: Exchange) -> Deadline | None:
+        most_s = self._state.live.config.judgement.fallback.deadline_s
+        return deadline(request.headers.get(HEADER), most_s, exchange.started_at)
 
     def _refuse(self, refusal: Refusal | None, request: Request, exchange: Exchange) -> None:
         if refusal is not None:
@@ -114,13 +135,19 @@ class Completions:
         """A chat completion that no hold keeps and no check looks at: for the administrator."""
         try:
             call = PATHS["/v1/chat/completions"](request.body)
-            refusal = await self._complete(call, request, exchange, checked=False)
+            refusal = await self._complete(call, request, exchange, None, checked=False)
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         self._refuse(refusal, request, exchange)
 
     async def _complete(
-        self, call: Call, request: Request, exchange: Exchange, *, checked: bool = True
+        self,
+        call: Call,
+        request: Request,
+        exchange: Exchange,
+        until: Deadline | None,
+        *,
+        checked: bool = True,
     ) -> Refusal | None:
         # Only now: what was held is served by the configuration that ended the hold.
         live = self._state.live
@@ -143,13 +170,16 @@ class Completions:
                 exchange,
                 config=config,
                 tried=tried,
+                until=until,
                 betas=betas,
             )
 
-        return await self._walk(live, judged, exchange, attempt, model=call.model, session=session)
+        return await self._walk(
+            live, judged, exchange, attempt, model=call.model, session=session, until=until
+        )
 
     async def _forward(
-        self, call: Forwarded, _request: Request, exchange: Exchange
+        self, call: Forwarded, _request: Request, exchange: Exchange, until: Deadline | None
     ) -> Refusal | None:
         live = self._state.live
         name = live.named(call.model)
@@ -166,10 +196,17 @@ class Completions:
 
         def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Forward:
             return Forward(
-                call, judged, candidate, bound, exchange, config=live.config, tried=tried
+                call,
+                judged,
+                candidate,
+                bound,
+                exchange,
+                config=live.config,
+                tried=tried,
+                until=until,
             )
 
-        return await self._walk(live, judged, exchange, attempt, model=call.model)
+        return await self._walk(live, judged, exchange, attempt, model=call.model, until=until)
 
     async def _walk(
         self,
@@ -180,6 +217,7 @@ class Completions:
         *,
         model: str,
         session: int | None = None,
+        until: Deadline | None,
     ) -> Refusal | None:
         """Try the candidates; the refusal where nobody may be asked or nobody answers."""
         decision = judged.decision
@@ -191,6 +229,7 @@ class Completions:
             exchange,
             Standing(live.experience, decision, session),
             size=judged.reading.total.expected,
+            until=until,
         )
         return await walk.serve(live.bound(decision.candidates), attempt)
 

@@ -87,6 +87,12 @@ def decided(
     exchange.add_lines(lines)
 
 
+def timed(exchange: Exchange, asked: float, sent: float) -> None:
+    """Note what the last attempt took: `asked` for its turn, `sent`, and over now (monotonic)."""
+    exchange.fields["queue_ms"] = round((sent - asked) * 1000, 1)
+    exchange.fields["upstream_ms"] = round((time.monotonic() - sent) * 1000, 1)
+
+
 def cost_usd(tier: Tier, tokens_in: int | None, tokens_out: int | None) -> float:
     """What an answer costs in US dollars; 0 where nobody set a price."""
     priced = (tier.cost_input or 0.0) * (tokens_in or 0) + (tier.cost_output or 0.0) * (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from anvil_ctl.router.attempt import refused
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.decided import decided
+from anvil_ctl.router.deadline import Deadline
+from anvil_ctl.router.decided import decided, timed
 from anvil_ctl.router.dialects import forwarded, passthrough
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import Usage
@@ -39,6 +41,7 @@ class Forward:
         *,
         config: Config,
         tried: Sequence[str],
+        until: Deadline | None,
     ) -> None:
         self._request = request
         self._endpoint = bound.passthrough[request.endpoint]
@@ -48,6 +51,7 @@ class Forward:
         self._exchange = exchange
         self._config = config
         self._tried = tuple(tried)
+        self._until = until
         self._model = bound.tier.model or request.model
         self._echoed = msgspec.json.encode(request.model) if config.echo_model else None
 
@@ -55,8 +59,11 @@ class Forward:
         """Raises UpstreamError if the tier failed and nothing was sent to the client."""
         body = forwarded.body(self._request, self._model)
         limits = self._bound.streamed if self._request.stream else self._bound.buffered
-        lease = await self._bound.enter()
+        asked = time.monotonic()
+        lease = await self._bound.enter(self._until)
+        sent = time.monotonic()
         try:
+            limits = self._until.within(limits) if self._until else limits
             line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")
             response = await pool.post(self._endpoint, body, limits, headers=line)
             try:
@@ -65,6 +72,7 @@ class Forward:
                 response.close()
         finally:
             self._bound.leave(lease)
+            timed(self._exchange, asked, sent)
 
     async def _answer(self, response: Response) -> None:
         if response.status != 200:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from anvil_ctl.upstream.failure import Failure, UpstreamError
 
@@ -25,11 +26,11 @@ class Slots:
         self.in_flight = 0
         self.waiting = 0
 
-    async def enter(self) -> None:
+    async def enter(self, within_s: float = math.inf) -> None:
         """Take a slot. Raises UpstreamError with BUSY if the queue is full or the wait too long."""
         if self._free is not None:
             if self._free.locked():
-                await self._wait(self._free)
+                await self._wait(self._free, min(self._wait_s, within_s))
             else:
                 await self._free.acquire()
         self.in_flight += 1
@@ -40,12 +41,12 @@ class Slots:
         if self._free is not None:
             self._free.release()
 
-    async def _wait(self, free: asyncio.Semaphore) -> None:
+    async def _wait(self, free: asyncio.Semaphore, within_s: float) -> None:
         if self.waiting >= self._queue:
             raise UpstreamError(BUSY)
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(within_s):
                 await free.acquire()
         except TimeoutError:
             raise UpstreamError(BUSY) from None

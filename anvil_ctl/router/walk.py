@@ -9,7 +9,8 @@ from typing import Protocol
 
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
-from anvil_ctl.router.config import Config
+from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.deadline import LATE, Deadline
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
@@ -46,12 +47,14 @@ class Walk:
         standing: Standing,
         *,
         size: int = 0,
+        until: Deadline | None = None,
     ) -> None:
         self._config = config
         self._pool = pool
         self._exchange = exchange
         self._standing = standing
         self._size = size
+        self._until = until
         self._spent = 0
         self._tried: list[str] = []
         self._failed: list[Failed] = []
@@ -69,9 +72,10 @@ class Walk:
 
         1. Enough attempts were made: stop.
         2. A further one would go over the budget of tokens: stop.
-        3. What went wrong so far would go wrong here too: the next.
-        4. The tier has just failed others: the next. That is no attempt and costs nothing.
-        5. Try it.
+        3. The request's deadline has passed: stop.
+        4. What went wrong so far would go wrong here too: the next.
+        5. The tier has just failed others: the next. That is no attempt and costs nothing.
+        6. Try it.
         """
         limits = self._config.judgement.fallback
         for bound, candidate in candidates:
@@ -80,14 +84,20 @@ class Walk:
             if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
                 self._exchange.fields["budget_stop"] = True
                 break
-            if not refusals.worth_trying(bound.tier, self._failed):  # 3
+            if self._late:  # 3
+                break
+            if not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
-            if not self._standing.enter(bound.tier):  # 4
+            if not self._standing.enter(bound.tier):  # 5
                 self._skipped.append(bound.tier.id)
                 continue
-            if await self._try(bound, candidate, attempt):  # 5
+            if await self._try(bound, candidate, attempt):  # 6
                 return None
         return self._refusal()
+
+    @property
+    def _late(self) -> bool:
+        return self._until is not None and self._until.over
 
     async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
         tier = bound.tier
@@ -110,7 +120,7 @@ class Walk:
                 self._standing.left(tier)
             else:
                 self._note(bound, error.failure)
-                self._standing.failed(tier, error.failure)
+                self._blame(tier, error.failure)
         except (asyncio.CancelledError, Exception):
             self._standing.left(tier)
             raise
@@ -123,11 +133,18 @@ class Walk:
     def _ended(self, bound: BoundTier) -> None:
         """The answer was the client's, even if the engine broke off in the middle of it."""
         if "cut" in self._exchange.fields:
-            self._standing.failed(bound.tier, Failure("cut"))
+            self._blame(bound.tier, Failure("cut"))
         else:
             self._standing.served(bound.tier)
         if self._skipped:
             self._exchange.fields["skipped"] = self._skipped
+
+    def _blame(self, tier: Tier, failure: Failure) -> None:
+        """Count a failure against a tier, unless the caller's own impatience ended the attempt."""
+        if self._late:
+            self._standing.left(tier)
+        else:
+            self._standing.failed(tier, failure)
 
     def _note(self, bound: BoundTier, failure: Failure) -> None:
         self._failed.append((bound.tier, failure))
@@ -145,6 +162,8 @@ class Walk:
         fields = self._exchange.fields
         fields.update(tried=">".join(self._tried), skipped=self._skipped)
         fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
+        if self._late:
+            return LATE
         refusal = refusals.after(self._failed, self._config.exhaustion_status)
         if self._untranslatable is not None and refusal.status == 400:
             raise self._untranslatable

@@ -19,6 +19,7 @@ ANTHROPIC_KINDS = {
     "server_busy": "overloaded_error",
     "service_unavailable": "overloaded_error",
     "internal_error": "api_error",
+    "timeout": "timeout_error",
 }
 
 

@@ -162,6 +162,15 @@ def test_a_site_is_rendered_in_the_blink_of_an_eye() -> None:
     assert time.process_time() - began < 0.9
 
 
+FALLBACK = """
+[router.fallback]
+deadline_s = 90
+circuit_threshold = 4
+circuit_cooldown_s = 5
+verifier_timeout_s = 2
+"""
+
+
 def test_the_bounds_of_the_router_and_its_tiers_reach_its_file() -> None:
     router = """[router]
 max_concurrency = 9
@@ -169,13 +178,17 @@ max_body_bytes = 1000
 request_read_timeout_s = 3.5
 idle_timeout_s = 60
 expose_decision_headers = false
+response_model = "served"
 """
     text = cpu_text().replace("slots = 2", "slots = 2\nmax_concurrency = 2\nmax_queue = 0")
-    text = text.replace("[router]\n", router, 1)
+    text = text.replace("[router]\n", router, 1) + FALLBACK
     file = renderer(parse(text)).mode("agentic").router
     made = configs.parse(file.encode(), "router.toml")
 
     assert (made.max_concurrency, made.max_body, made.read_s, made.idle_s) == (9, 1000, 3.5, 60)
-    assert made.decision_headers is False
+    assert (made.decision_headers, made.echo_model) == (False, False)
+    limits, breakers = made.judgement.fallback, made.judgement.breakers
+    assert (limits.deadline_s, limits.verifier_s, limits.max_attempts) == (90, 2, 3)
+    assert (breakers.threshold, breakers.cooldown) == (4, 5)
     assert (made.tiers[0].max_concurrency, made.tiers[0].max_queue) == (2, 0)
     assert made.warnings == ()

@@ -30,12 +30,14 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Fallback(msgspec.Struct, frozen=True):
-    """How far one request goes. `max_tokens` 0 sets no limit; sizes are bytes, times seconds."""
+    """How far one request goes. `max_tokens` and `deadline_s` 0 set no limit; sizes are bytes,
+    times seconds."""
 
     max_attempts: int = 3
     max_tokens: int = 0
     verifier_s: float = 5.0
     max_buffer: int = 32 << 20
+    deadline_s: float = 0.0
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -109,7 +111,7 @@ _RESIDENCY_KEYS = frozenset({"ttl", "max_defer_s"})
 _STICKINESS_KEYS = frozenset({"ttl", "max_sessions"})
 _LOG_KEYS = frozenset({"ring", "path", "max_bytes", "keep"})
 _FALLBACK_KEYS = frozenset(
-    {"max_attempts", "max_total_tokens", "verifier_timeout", "max_buffer_bytes",
+    {"max_attempts", "max_total_tokens", "verifier_timeout", "max_buffer_bytes", "deadline",
      "circuit_threshold", "circuit_cooldown"}
 )  # fmt: skip
 
@@ -162,6 +164,7 @@ def _fallback(values: Table) -> Fallback:
         max_tokens=values.get("max_total_tokens", _count, default.max_tokens),
         verifier_s=values.get("verifier_timeout", table.seconds, default.verifier_s),
         max_buffer=values.get("max_buffer_bytes", table.whole, default.max_buffer),
+        deadline_s=values.get("deadline", table.seconds, default.deadline_s),
     )
 
 
