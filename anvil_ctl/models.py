@@ -144,18 +144,21 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was taken away, and the bytes that this gave back."""
+    """What was taken away, and the bytes that this gave back; or would be, with `dry_run`."""
 
     what: tuple[str, ...]
     freed: int
+    dry_run: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return asdict(self)
 
     def __str__(self) -> str:
-        named = "\n".join(f"removed {each}" for each in self.what)
-        return f"{named or 'there was nothing to remove'}\n{gigabytes(self.freed)} given back"
+        done = "would remove" if self.dry_run else "removed"
+        named = "\n".join(f"{done} {each}" for each in self.what) or "there is nothing to remove"
+        back = "at most, less what other models share" if self.dry_run else "given back"
+        return f"{named}\n{gigabytes(self.freed)} {back}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ class Models:
         report(Event("verify", text, State.FAILED if broken else State.DONE, took))
         return found
 
-    def remove(self, what: str | None, *, needed: bool, orphans: bool) -> Removed:
+    def remove(
+        self, what: str | None, *, needed: bool, orphans: bool, dry_run: bool = False
+    ) -> Removed:
         """GateError for a model that a tier needs, unless that is known."""
         gone, freed = list[str](), 0
         if what is None and not orphans:
@@ -205,12 +210,14 @@ class Models:
                     f"{row.manifest.path} is needed by {', '.join(row.used_by)}",
                     hint=f"to remove it all the same: anvil-ctl models rm {what} --needed",
                 )
-            said = self.store.ask("remove", {"path": row.manifest.path}, lambda _said: None)
-            gone, freed = [row.manifest.path], said["freed"]
+            gone, freed = [row.manifest.path], row.manifest.size
+            if not dry_run:
+                request = {"path": row.manifest.path}
+                freed = self.store.ask("remove", request, lambda _said: None)["freed"]
         if orphans:
-            said = self.store.ask("clean", {}, lambda _said: None)
+            said = self.store.ask("clean", {"dry_run": dry_run}, lambda _said: None)
             gone, freed = [*gone, *said["parts"], *said["locks"]], freed + said["freed"]
-        return Removed(tuple(gone), freed)
+        return Removed(tuple(gone), freed, dry_run)
 
 
 def shelf_of(site: Site, said: Mapping[str, Any]) -> Shelf:

@@ -12,6 +12,7 @@ import httpx
 from anvil_ctl.config import Tier
 from anvil_ctl.errors import AnvilError, UsageError
 from anvil_ctl.events import Event, Report, State
+from anvil_ctl.lifecycle.observe import multiplexer_admin
 from anvil_ctl.site import Site
 
 # A waiter hears of its place every two seconds.
@@ -58,6 +59,34 @@ def swap(site: Site, name: str, report: Report) -> Swapped:
     last = health["roles"].get(tier.role, {}).get("last_swap")
     done = last if last and last["to"] == tier.served_name and last["at"] >= wall - 1 else None
     return Swapped(tier.served_name, tier.id, waited, done)
+
+
+def foretold(site: Site, name: str) -> str:
+    """What `swap` would do, in one line. UsageError for a tier that does not swap."""
+    tier = _tier(site, name)
+    admin = multiplexer_admin(site)
+    said = admin.status()
+    if said is None:
+        raise AnvilError(
+            f"the multiplexer does not answer at {admin.url}",
+            hint="anvil-ctl status; anvil-ctl up --mode flexibility",
+        )
+    models = {str(each["name"]): each for each in _rows(said["models"])}
+    if tier.served_name not in models:
+        raise AnvilError(
+            f"{tier.served_name} is not of the live mode", hint="anvil-ctl switch flexibility"
+        )
+    roles = said["roles"]
+    resident = roles[tier.role]["resident"] if isinstance(roles, dict) else None
+    if resident == tier.served_name:
+        return f"{tier.served_name} is resident already: nothing to do"
+    load_s = float(str(models[tier.served_name]["load_s"]))
+    away = f", once the running answers of {resident} have ended" if resident else ""
+    return f"would bring in {tier.served_name} on {tier.role} (about {load_s:.0f} s){away}"
+
+
+def _rows(value: object) -> list[Mapping[str, object]]:
+    return value if isinstance(value, list) else []
 
 
 def _tier(site: Site, name: str) -> Tier:

@@ -57,12 +57,18 @@ def get(key: Key, as_json: AsJson = False) -> None:
 def set_(
     key: Key,
     value: Annotated[str, typer.Argument(help="The new value, of the type that the key has.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the value, and write nothing.")
+    ] = False,
 ) -> None:
     """Change one key; comments and order stay, and the old file is kept as NAME.bak.N."""
     from anvil_ctl.config.change import change
     from anvil_ctl.paths import Home
 
-    done = change(Home.from_environ().config, key, value)
+    done = change(Home.from_environ().config, key, value, dry_run=dry_run)
+    if done.changed and dry_run:
+        console.say(f"{done.path}: {key} would be {value}")
+        return
     if not done.changed:
         console.say(f"{done.path}: {key} is {value} already: left as it is")
         return

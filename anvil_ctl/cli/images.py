@@ -10,6 +10,7 @@ from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +27,16 @@ def build(
     names: Annotated[
         list[str] | None, typer.Argument(help="Images as `images ls` names them.")
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Bring in every image that the definition needs: pulled where possible, else built."""
-    from anvil_ctl.supply import bring_images
+    from anvil_ctl.supply import bring_images, wanted
 
     site, docker = installation()
+    if dry_run:
+        missing = [each for each in wanted(site, names or ()).values() if not docker.image(each)]
+        console.say("\n".join(f"would bring in {each}" for each in missing) or "all are here")
+        return
     with console.progress() as report:
         tags = bring_images(site, docker, report, names or ())
     for tag in tags:
@@ -119,10 +125,15 @@ def check(
         raise typer.Exit(1)
 
 
-def prune() -> None:
+def prune(dry_run: DryRun = False) -> None:
     """Remove images of ours that no definition here names and no container uses."""
     from anvil_ctl.images import prune as remove
+    from anvil_ctl.images import unneeded
 
     site, docker = installation()
+    if dry_run:
+        found = unneeded(docker, site.catalog.values())
+        console.say("\n".join(f"would remove {each}" for each in found) or "nothing to remove")
+        return
     gone = remove(docker, site.catalog.values())
     console.say("\n".join(gone) if gone else "nothing to remove")

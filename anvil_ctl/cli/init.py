@@ -11,7 +11,7 @@ from anvil_ctl.cli.opened import Answering, answering
 
 if TYPE_CHECKING:
     from anvil_ctl.docker import Docker
-    from anvil_ctl.init import Asked, Choices
+    from anvil_ctl.init import Asked, Choices, Texts
     from anvil_ctl.paths import Home
     from anvil_ctl.site import Site
 
@@ -50,6 +50,9 @@ def init(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Create the volume without asking.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
 ) -> None:
     """Write anvil.toml for this machine's cards, tokens and the volume; then run doctor.
 
@@ -63,6 +66,9 @@ def init(
     home, engine = Home.from_environ(), answering()
     asked = Asked(site, parse_platform(platform), parse_gpus(gpu or []))
     chosen = Choices(project, port, engine_port, volume)
+    if dry_run:
+        _foretell(home, engine, asked, chosen, force=force, tokens=tokens)
+        return
     write(home, engine, asked, chosen, force=force, tokens=tokens)
     found = sites.load(home)
     if found.config.machine.plan_only:
@@ -96,9 +102,28 @@ def write(
         console.say(f"{home.secrets} has its tokens: left as it is (--tokens makes new ones)")
 
 
-def _write_definition(
-    home: Home, engine: Answering, asked: Asked, chosen: Choices, *, force: bool
+def _foretell(
+    home: Home, engine: Answering, asked: Asked, chosen: Choices, *, force: bool, tokens: bool
 ) -> None:
+    """Say what `init` would write, and what it would leave as it is."""
+    from anvil_ctl import init as writing
+
+    if home.config.exists() and not force:
+        console.say(f"{home.config} is there: it would be left as it is (--force writes it anew)")
+    else:
+        texts = _rendered(engine, asked, chosen)
+        for name in (*texts.modes, home.config.name):
+            console.say(f"would write {home.config.with_name(name)}")
+    for name in writing.missing_tokens(home, renew=tokens):
+        console.say(f"would write a new {name} to {home.secrets}")
+    if engine.docker is None:
+        console.note(f"not known: the volume {chosen.models_volume}: {engine.problem}")
+    elif not engine.docker.volume_exists(chosen.models_volume):
+        console.say(f"would create the volume {chosen.models_volume}")
+
+
+def _rendered(engine: Answering, asked: Asked, chosen: Choices) -> Texts:
+    """The files of the site that is proposed, and why it is that one."""
     from anvil_ctl import init as writing
     from anvil_ctl.hardware import read_cards, read_host
     from anvil_ctl.paths import bundle
@@ -110,7 +135,15 @@ def _write_definition(
     console.say(f"site {proposed.site.name}: {kind}{proposed.why}")
     for each in proposed.notes:
         console.note(f"note: {each}")
-    texts = writing.render_site(proposed, chosen, read_starter(bundle()).path)
+    return writing.render_site(proposed, chosen, read_starter(bundle()).path)
+
+
+def _write_definition(
+    home: Home, engine: Answering, asked: Asked, chosen: Choices, *, force: bool
+) -> None:
+    from anvil_ctl import init as writing
+
+    texts = _rendered(engine, asked, chosen)
     for done in writing.write_definition(home, texts, force=force):
         if not done.changed:
             console.say(f"{done.path} says just that already: left as it is")

@@ -101,11 +101,21 @@ def set_verdict(
     verdict: Annotated[
         Literal["allow", "allow-with-verify", "deny"], typer.Argument(help="What it may do.")
     ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it may do now, and change nothing.")
+    ] = False,
 ) -> None:
     """Say what a tier of the live mode may do with a class of work; it is kept."""
     from anvil_ctl import site as sites
     from anvil_ctl.lifecycle.observe import router_admin
     from anvil_ctl.paths import Home
 
-    router_admin(sites.load(Home.from_environ())).grade(tier, work_class, verdict)
+    router = router_admin(sites.load(Home.from_environ()))
+    if dry_run:
+        rows = cast(list[dict[str, object]], router.profile()["rows"])
+        found = [row for row in rows if (row["tier"], row["work_class"]) == (tier, work_class)]
+        now = found[0]["verdict"] if found else "what its seed says"
+        console.say(f"{tier} {work_class}: {now} now, would be {verdict}")
+        return
+    router.grade(tier, work_class, verdict)
     console.note(f"{tier} {work_class}: {verdict}, until the tier changes")

@@ -84,10 +84,13 @@ def remove(
     orphans: Annotated[
         bool, typer.Option("--orphans", help="Parts and locks that pulls have left behind.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take a model away. One that a tier needs is refused, unless that is said too."""
-    found = _opened().remove(what, needed=needed, orphans=orphans)
+    found = _opened().remove(what, needed=needed, orphans=orphans, dry_run=dry_run)
     if as_json:
         console.say_json(found.as_dict())
         return

@@ -80,6 +80,7 @@ def recover(
     undo: Annotated[
         bool, typer.Option("--undo", help="Bring back what ran before, and do not try to finish.")
     ] = False,
+    dry_run: DryRun = False,
     progress: Shown = Progress.AUTO,
 ) -> None:
     """Finish what a command that was cut off had begun, or take it back where that fails."""
@@ -87,7 +88,9 @@ def recover(
 
     transition, _ = _prepare(None, 30, force_drain=False)
     found = interrupted(transition.site.home.journal)
-    if found is None:
+    if dry_run:
+        console.say(_foretold(transition, undo=undo))
+    elif found is None:
         transition.tidy()
         console.say("no command was cut off: nothing to recover")
     elif found.target == "down":
@@ -96,6 +99,25 @@ def recover(
         _take_back(transition, progress)
     else:
         _finish(transition, found.target, progress)
+
+
+def _foretold(transition: Transition, *, undo: bool) -> str:
+    """What `recover` would do."""
+    from anvil_ctl.config.modes import known
+    from anvil_ctl.lifecycle import former
+    from anvil_ctl.lifecycle.journal import interrupted
+
+    folder = transition.site.home.journal
+    found = interrupted(folder)
+    if found is None:
+        return "no command was cut off: nothing to recover"
+    if found.target == "down":
+        return str(transition.preview("down", None))
+    if not (undo or found.undoing):
+        return str(transition.preview("recover", known(found.target, "the journal")))
+    before = former.saved(folder)
+    live = before.mode if before else "nothing"
+    return f"would bring back {live}, as before the command that was cut off ({found})"
 
 
 def _finish(transition: Transition, target: str, progress: Progress) -> None:

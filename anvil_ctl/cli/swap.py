@@ -15,6 +15,9 @@ def register(app: typer.Typer) -> None:
 
 def swap(
     model: Annotated[str, typer.Argument(help="A tier that swaps, or its served name.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Bring in a model that shares its role with others, and wait until it answers.
@@ -28,6 +31,9 @@ def swap(
     from anvil_ctl.paths import Home
 
     found = site.load(Home.from_environ())
+    if dry_run:
+        console.say(swapping.foretold(found, model))
+        return
     with console.progress() as report:
         done = swapping.swap(found, model, report)
     if as_json:

@@ -17,15 +17,22 @@ from anvil_ctl.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The file that has the key, whether it was written, and the copy of what it was."""
+    """The file that has the key, whether its text is another one, and the copy of what it was."""
 
     path: Path
     changed: bool
     copy: Path | None = None
 
 
-def change(main: Path, key: str, value: str, environ: Mapping[str, str] = os.environ) -> Change:
-    """Set a key in anvil.toml, or in the file of the mode that it belongs to.
+def change(
+    main: Path,
+    key: str,
+    value: str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    dry_run: bool = False,
+) -> Change:
+    """Set a key in anvil.toml, or in the file of the mode that it belongs to; `dry_run`: nearly.
 
     The definition need not be valid before, so that a mistake can be corrected with it.
     UsageError and ConfigError, with nothing written, for a key or a value that do not fit.
@@ -46,4 +53,6 @@ def change(main: Path, key: str, value: str, environ: Mapping[str, str] = os.env
         ) from error
     if edited == text:
         return Change(path, changed=False)
+    if dry_run:
+        return Change(path, changed=True)
     return Change(path, changed=True, copy=backup.replace(path, edited))

@@ -8,7 +8,7 @@ from anvil_ctl.images.engine import (
     Registries,
 )
 from anvil_ctl.images.image import BASE, Image, catalog
-from anvil_ctl.images.prune import prune
+from anvil_ctl.images.prune import prune, unneeded
 
 __all__ = [
     "BASE",
@@ -22,4 +22,5 @@ __all__ = [
     "fetch",
     "obtain",
     "prune",
+    "unneeded",
 ]

@@ -25,9 +25,14 @@ def superseded(tags: Iterable[str], current: Collection[str], in_use: Collection
     )
 
 
+def unneeded(docker: ImageStore, images: Iterable[Image]) -> list[str]:
+    """The tags of ours that none of these images has and no container uses."""
+    return superseded(docker.image_tags(), {each.tag for each in images}, docker.images_in_use())
+
+
 def prune(docker: ImageStore, images: Iterable[Image]) -> list[str]:
-    """Remove what `superseded` names and return it."""
-    gone = superseded(docker.image_tags(), {each.tag for each in images}, docker.images_in_use())
+    """Remove what `unneeded` names and return it."""
+    gone = unneeded(docker, images)
     for tag in gone:
         docker.remove_image(tag)
     return gone

@@ -68,7 +68,12 @@ def status(scheduler: Scheduler, now: float, verdicts: Verdicts) -> dict[str, ob
             for role in scheduler.roles.values()
         },
         "models": [
-            {"name": model.name, "tier": model.tier, "role": model.role}
+            {
+                "name": model.name,
+                "tier": model.tier,
+                "role": model.role,
+                "load_s": round(scheduler.measured[model.name].load_s, 3),
+            }
             for model in scheduler.models.values()
         ],
     }

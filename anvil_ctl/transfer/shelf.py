@@ -155,8 +155,8 @@ def _sweep(root: Path, repo: Path) -> int:
     return freed
 
 
-def clean(root: Path) -> dict[str, Any]:
-    """Delete parts of pulls that do not run, and locks that nobody holds."""
+def clean(root: Path, *, dry_run: bool = False) -> dict[str, Any]:
+    """Delete parts of pulls that do not run, and locks that nobody holds; or only name them."""
     freed, parts, locks = 0, [], []
     held = [each for each in (root / lock.FOLDER).glob("*.pull") if not lock.is_free(each)]
     for each in sorted(root.rglob(f"*{PART}")):
@@ -166,9 +166,11 @@ def clean(root: Path) -> dict[str, Any]:
             continue
         freed += seen.st_size
         parts.append(each.relative_to(root).as_posix())
-        each.unlink()
+        if not dry_run:
+            each.unlink()
     for each in sorted((root / lock.FOLDER).glob("*.pull")):
         if each not in held:
             locks.append(each.name)
-            each.unlink()
+            if not dry_run:
+                each.unlink()
     return {"freed": freed, "parts": parts, "locks": locks}

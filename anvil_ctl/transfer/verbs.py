@@ -72,8 +72,8 @@ def _remove(place: Place, request: dict[str, Any], _send: Send, _stop: threading
     return remove(place.root, request["path"])
 
 
-def _clean(place: Place, _request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
-    return clean(place.root)
+def _clean(place: Place, request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
+    return clean(place.root, dry_run=request["dry_run"])
 
 
 VERBS: Mapping[str, Verb] = {

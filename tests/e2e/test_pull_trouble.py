@@ -127,6 +127,16 @@ def test_copies_in_other_folders_are_left_out_and_named(puller: Puller) -> None:
     assert not any("/" in each["path"] for each in plan["files"])
 
 
+def test_what_would_be_removed_is_told_and_stays(puller: Puller) -> None:
+    puller.stack.run("pull", "org/copies")
+
+    told = puller.stack.run("models", "rm", "org/copies", "--orphans", "--dry-run").stdout
+
+    assert told.startswith("would remove hub/models--org--copies/snapshots/")
+    puller.stack.run("models", "verify", "org/copies")
+    assert puller.stack.run("models", "rm", "org/copies").stdout.startswith("removed hub/")
+
+
 def test_of_a_gguf_repository_one_quantization_comes_with_all_its_shards(puller: Puller) -> None:
     unsaid = puller.stack.run("pull", "org/tiny-GGUF", expect=2)
     assert "next: choose one: --quant BF16" in unsaid.stderr

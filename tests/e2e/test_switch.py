@@ -121,10 +121,26 @@ def volumes(project: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "verb", [("switch", "flexibility"), ("up", "--mode", "agentic"), ("down",)], ids=" ".join
+    "verb",
+    [
+        ("switch", "flexibility"),
+        ("up", "--mode", "agentic"),
+        ("down",),
+        ("recover",),
+        ("init", "--force", "--tokens"),
+        ("pull", "starter"),
+        ("models", "rm", "starter", "--needed"),
+        ("models", "rm", "--orphans"),
+        ("images", "build"),
+        ("images", "prune"),
+        ("config", "set", "router.drain_timeout_s", "7"),
+        ("profile", "set", "starter", "chat", "deny"),
+    ],
+    ids=" ".join,
 )
 def test_a_dry_run_leaves_no_trace_in_dockers_events(agentic: Stack, verb: tuple[str, ...]) -> None:
-    kept = volumes(agentic.project)
+    kept, definition = volumes(agentic.project), agentic.home / "anvil.toml"
+    before = definition.read_text(encoding="utf-8")
     began = time.time()
     agentic.run(*verb, "--dry-run")
 
@@ -133,6 +149,7 @@ def test_a_dry_run_leaves_no_trace_in_dockers_events(agentic: Stack, verb: tuple
     # A health check starts a process in a container by itself, every few seconds.
     seen = docker("events", *window, "--filter", label, "--format", "{{.Type}} {{.Action}}")
     assert [line for line in seen.splitlines() if " exec_" not in line] == []
+    assert definition.read_text(encoding="utf-8") == before
     # Docker 20.10 tells of a "create" whenever a container mounts a volume that is there, and a look
     # into the weights does; so what is there is compared.
     assert volumes(agentic.project) == kept

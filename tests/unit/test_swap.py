@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from anvil_ctl.multiplexer.engines import Engines
 from anvil_ctl.multiplexer.loop import Loop
 from anvil_ctl.multiplexer.probe import HttpProbe
 from anvil_ctl.paths import Home
+from anvil_ctl.serving.admin import Admin
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.http import Server
 from anvil_ctl.site import Site
-from anvil_ctl.swap import Swapped, swap
+from anvil_ctl.swap import Swapped, foretold, swap
 from anvil_ctl.upstream.client import Pool
 from tests.unit.definitions import cpu, renderer
 from tests.unit.multiplexer.fakes import FakeContainers, registry, row
@@ -38,18 +40,21 @@ class Stage:
         self.probe, self.pool = HttpProbe(), Pool()
         known = registry(*rows)
         self.loop = Loop(known, self.containers, Engines(self.containers, self.probe))
-        multiplexer = Multiplexer(self.loop, lambda: known, pool=self.pool, hold=Hold())
+        hold = Hold()
+        multiplexer = Multiplexer(self.loop, lambda: known, pool=self.pool, hold=hold)
         self.server = Server(multiplexer.app(Auth("sesame")))
+        self.admin = Server(Admin(multiplexer, hold).app("sesame"))
         self.folder = folder
         self.said: list[Event] = []
-        self.port = 0
+        self.port = self.admin_port = 0
 
     @property
     def site(self) -> Site:
         config = cpu()
-        machine = config.machine.model_copy(update={"multiplexer_port": self.port})
+        ports = {"multiplexer_port": self.port, "multiplexer_admin_port": self.admin_port}
+        machine = config.machine.model_copy(update=ports)
         config = config.model_copy(update={"machine": machine})
-        tokens = {"ANVIL_ROUTER_TOKEN": "sesame"}
+        tokens = {"ANVIL_ROUTER_TOKEN": "sesame", "ANVIL_ADMIN_TOKEN": "sesame"}
         site = Site(Home(self.folder), config, {}, renderer(config), {})
         return dataclasses.replace(site, secrets=tokens)
 
@@ -63,7 +68,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         made = Stage(quick, long, tmp_path)
         await made.loop.open()
         made.port = await made.server.listen("127.0.0.1", 0)
+        made.admin_port = await made.admin.listen("127.0.0.1", 0)
         yield made
+        await made.admin.stop(0)
         await made.server.stop(0)
         await made.loop.aclose()
         await made.pool.close()
@@ -114,6 +121,23 @@ async def test_a_model_that_does_not_come_is_an_error_with_the_cause(stage: Stag
         await stage.swap("long")
 
     assert caught.value.hint == "anvil-ctl logs long multiplexer"
+
+
+async def test_what_a_swap_would_do_is_told_and_nothing_is_done(stage: Stage) -> None:
+    await stage.swap("quick")
+
+    there = await asyncio.to_thread(foretold, stage.site, "quick")
+    other = await asyncio.to_thread(foretold, stage.site, "long")
+
+    assert there == f"{QUICK} is resident already: nothing to do"
+    assert re.fullmatch(
+        rf"would bring in {LONG} on cpu \(about \d+ s\), once the running answers of {QUICK} have "
+        "ended",
+        other,
+    )
+    last = (await stage.swap("quick")).swap
+    assert last is not None
+    assert last["from"] is None
 
 
 async def test_a_tier_that_does_not_swap_is_named_with_those_that_do(stage: Stage) -> None:

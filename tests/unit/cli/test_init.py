@@ -116,6 +116,20 @@ def test_what_docker_is_needed_for_is_left_out_and_said_so(home: Path, bare: str
     assert "next: anvil-ctl init --yes" in done.stderr
 
 
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(home: Path, bare: str) -> None:
+    done = run("init", "--site", "cpu", "--dry-run", PATH=bare)
+
+    assert done.returncode == 0, done.stderr
+    assert f"would write {home / 'anvil.toml'}" in done.stdout
+    assert "would write a new ANVIL_ROUTER_TOKEN" in done.stdout
+    assert not home.exists()
+
+    run("init", "--site", "cpu", "--yes", PATH=bare)
+    again = run("init", "--dry-run", PATH=bare)
+    assert "it would be left as it is" in again.stdout
+    assert "ANVIL_ROUTER_TOKEN" not in again.stdout
+
+
 def test_a_second_run_changes_nothing_and_says_so(home: Path, bare: str) -> None:
     run("init", "--site", "fakoli-dark", "--yes", PATH=bare)
     before = {each: each.read_bytes() for each in home.iterdir()}
