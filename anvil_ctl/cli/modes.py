@@ -93,6 +93,8 @@ def recover(
     elif found is None:
         transition.tidy()
         console.say("no command was cut off: nothing to recover")
+    elif found.target == "down" and undo and found.source:
+        _finish(transition, found.source[0], progress)
     elif found.target == "down":
         _stop(transition, None, progress)
     elif undo or found.undoing:
@@ -111,8 +113,10 @@ def _foretold(transition: Transition, *, undo: bool) -> str:
     found = interrupted(folder)
     if found is None:
         return "no command was cut off: nothing to recover"
-    if found.target == "down":
+    if found.target == "down" and not (undo and found.source):
         return str(transition.preview("down", None))
+    if found.target == "down":
+        return str(transition.preview("recover", known(found.source[0], "the journal")))
     if not (undo or found.undoing):
         return str(transition.preview("recover", known(found.target, "the journal")))
     before = former.saved(folder)
@@ -121,6 +125,7 @@ def _foretold(transition: Transition, *, undo: bool) -> str:
 
 
 def _finish(transition: Transition, target: str, progress: Progress) -> None:
+    """Bring a mode up from whatever a command left; take that command back where it fails."""
     from anvil_ctl.config.modes import known
     from anvil_ctl.errors import ConfigError, GateError
 

@@ -1,4 +1,7 @@
-"""`python -m tests.lab [PART ...]`: builds a stack, breaks it, and prints the tables."""
+"""`python -m tests.lab [PART ...]`: builds a stack, breaks it, and prints the tables.
+
+`faults=WORDS` stands for the faults alone whose names have these words.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,16 @@ def _kills(stack: Stack) -> str:
     return "\n".join(map(str, [*forward, *back]))
 
 
-PARTS: dict[str, Callable[[Stack], str]] = {
-    "speed": switches.speed,
-    "switches": _switches,
-    "kills": _kills,
+def _starts(stack: Stack) -> str:
+    verbs = (("recover",), ("recover", "--undo"))
+    return "\n".join(str(each) for verb in verbs for each in kills.starts_and_stops(stack, verb))
+
+
+PARTS: dict[str, Callable[[Stack, str], str]] = {
+    "speed": lambda stack, _words: switches.speed(stack),
+    "switches": lambda stack, _words: _switches(stack),
+    "kills": lambda stack, _words: _kills(stack),
+    "starts": lambda stack, _words: _starts(stack),
     "faults": faults.table,
 }
 
@@ -35,8 +44,9 @@ PARTS: dict[str, Callable[[Stack], str]] = {
 def main() -> None:
     wanted = sys.argv[1:] or list(PARTS)
     with tempfile.TemporaryDirectory(prefix="anvil-lab-") as folder, lab(Path(folder)) as stack:
-        for part in wanted:
-            print(f"\n== {part}\n{PARTS[part](stack)}", flush=True)
+        for each in wanted:
+            part, _, words = each.partition("=")
+            print(f"\n== {each}\n{PARTS[part](stack, words)}", flush=True)
 
 
 if __name__ == "__main__":

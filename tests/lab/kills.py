@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, containers
 from tests.lab.command import run
 from tests.lab.load import Load
 from tests.lab.site import settled
@@ -65,6 +65,50 @@ def every_line(stack: Stack, verb: tuple[str, ...] = ("recover",)) -> list[Kille
                 clean,
             )
         )
+
+
+def starts_and_stops(stack: Stack, verb: tuple[str, ...]) -> list[Killed]:
+    """The same for `up` from nothing and for `down`, where nobody is served on the one side."""
+    undo = "--undo" in verb
+    up = _each_line(
+        stack, ("down",), ("up", "--mode", "agentic"), verb, None if undo else "agentic"
+    )
+    down = _each_line(
+        stack, ("up", "--mode", "agentic"), ("down",), verb, "agentic" if undo else None
+    )
+    stack.run("up", "--mode", "agentic")
+    return [*up, *down]
+
+
+def _each_line(
+    stack: Stack,
+    before: tuple[str, ...],
+    command: tuple[str, ...],
+    verb: tuple[str, ...],
+    right: str | None,
+) -> list[Killed]:
+    found: list[Killed] = []
+    while True:
+        number = len(found) + 1
+        stack.run(*before)
+        ran = run(stack, *command, program=(*VICTIM, str(number)))
+        if ran.code == 0:
+            return found
+        assert ran.code == -9, ran.words
+        line = f"{command[0]}: {_last_line(stack)}"[:25]
+        ended = line.endswith("complete")
+        recovered = run(stack, *verb)
+        live = stack.json("status")["mode"]
+        # What had ended before it was killed is not taken back.
+        wanted = ("agentic" if command[0] == "up" else None) if ended else right
+        clean = recovered.code == 0 and live == wanted and _whole(stack, live)
+        outcome = f"{live or 'nothing'}, exit {recovered.code}"
+        said = " ".join(verb)
+        found.append(Killed(number, line, said, outcome, recovered.seconds, 0, clean))
+
+
+def _whole(stack: Stack, live: str | None) -> bool:
+    return settled(stack, live) if live else not containers(stack.project)
 
 
 def _last_line(stack: Stack) -> str:
