@@ -26,7 +26,7 @@ def translate(raw: JSON, *, max_tokens: int, local: bool = True, schemas: bool =
     tool whose input is the answer, `ANSWER`. Raises BadRequestError where that can't be.
     """
     body: JSON = {"messages": _merged(_messages(raw, local=local))}
-    asked = raw.get("max_tokens") or raw.get("max_completion_tokens")
+    asked = raw.get("max_completion_tokens") or raw.get("max_tokens")
     body["max_tokens"] = asked or max_tokens
     system = [
         text_of(message.get("content"))
