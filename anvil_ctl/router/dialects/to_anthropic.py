@@ -25,7 +25,8 @@ def translate(raw: JSON, *, max_tokens: int, local: bool = True, schemas: bool =
     `schemas`: the service takes a JSON schema for its answer. One that doesn't is made to call a
     tool whose input is the answer, `ANSWER`. Raises BadRequestError where that can't be.
     """
-    messages = _merged(_messages(raw, local=local))
+    turns = _messages(raw, local=local)
+    messages = _merged(turns if local else _without_blank(turns))
     if not local:
         _trim_begun(messages)
     body: JSON = {"messages": messages}
@@ -86,6 +87,15 @@ def _messages(raw: JSON, *, local: bool) -> Iterator[tuple[str, list[JSON]]]:
             yield "user", list(_parts(message.get("content")))
 
 
+def _without_blank(
+    turns: Iterator[tuple[str, list[JSON]]],
+) -> Iterator[tuple[str, list[JSON]]]:
+    """Anthropic's service refuses text that is nothing but white space, which local models like to
+    say before a call."""
+    for role, blocks in turns:
+        yield role, [b for b in blocks if b["type"] != "text" or string(b["text"]).strip()]
+
+
 def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
     """Turns of one role that follow each other are one: strict endpoints want them to alternate."""
     messages: list[JSON] = []
@@ -103,16 +113,10 @@ def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
 
 def _trim_begun(messages: list[JSON]) -> None:
     """Anthropic's service refuses a beginning of its answer that ends in white space."""
-    blocks = messages[-1]["content"] if messages else None
-    if not isinstance(blocks, list) or messages[-1]["role"] != "assistant":
-        return
-    while blocks and blocks[-1]["type"] == "text":
-        blocks[-1]["text"] = blocks[-1]["text"].rstrip()
-        if blocks[-1]["text"]:
-            return
-        blocks.pop()
-    if not blocks:
-        messages.pop()
+    if messages and messages[-1]["role"] == "assistant":
+        *_, last = objects(messages[-1]["content"])
+        if last["type"] == "text":
+            last["text"] = string(last["text"]).rstrip()
 
 
 def _thoughts(message: JSON, *, local: bool) -> Iterator[JSON]:

@@ -93,6 +93,17 @@ def test_anthropics_service_gets_it_without_the_space_at_its_end_and_without_thi
         assert "thinking" not in body
 
 
+@pytest.mark.parametrize(("local", "blocks"), [(True, ["text", "tool_use"]), (False, ["tool_use"])])
+def test_the_service_gets_no_text_that_is_only_white_space(local: bool, blocks: list[str]) -> None:
+    said: JSON = {**CALLED, "content": "\n\n"}
+    result: JSON = {"role": "tool", "tool_call_id": "c", "content": "r"}
+    body = sent({"messages": [USER, said, result]}, OPENAI, ANTHROPIC, local=local)
+    messages = body["messages"]
+    assert isinstance(messages, list)
+
+    assert [block["type"] for block in messages[1]["content"]] == blocks
+
+
 def test_calls_that_end_a_conversation_stay() -> None:
     body = sent({"messages": [USER, CALLED]}, OPENAI, ANTHROPIC, local=False)
     messages = body["messages"]
