@@ -146,6 +146,8 @@ class Router(Table):
     verify_local_min: bool = True
     # The model's name in answers: the one that the client asked for, or the one that served.
     response_model: Literal["requested", "served"] = "requested"
+    # Whether cloud tiers get the fields that tell of the person and the session.
+    forward_session_fields: bool = False
     fallback: Fallback = Fallback()
 
 

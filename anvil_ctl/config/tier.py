@@ -152,6 +152,8 @@ class Tier(Table):
     parsers: Parsers = Parsers()
     speculative: Speculative | None = None
     thinking: Thinking | None = None
+    # OpenAI's name for the bound of an answer that the engine takes; without it the caller's.
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     extra_body: dict[str, object] = {}
     extra_body_defaults: dict[str, object] = {}
     vram_mib: int | None = Field(default=None, gt=0)

@@ -64,7 +64,7 @@ class BoundTier:
     )
 
     def __init__(self, tier: Tier, pool: Pool, key: str | None, slots: Slots,
-                 leases: Leases | None) -> None:  # fmt: skip
+                 leases: Leases | None, *, session_fields: bool) -> None:  # fmt: skip
         self.tier = tier
         self.target = Target(
             tier.dialect,
@@ -74,6 +74,8 @@ class BoundTier:
             tier.extra_body,
             tier.extra_body_defaults,
             tier.structured == "json_schema",
+            tier.max_tokens_field,
+            session_fields,
         )
         credentials = _credentials(tier, key)
 
@@ -142,7 +144,9 @@ class Live:
                 log.warning("tier %s is skipped: %s is unset or empty", tier.id, tier.auth_env)
                 continue
             slots = before.slots(tier) if before is not None else _slots(tier)
-            self._bound[tier.id] = BoundTier(tier, pool, key, slots, leases)
+            self._bound[tier.id] = BoundTier(
+                tier, pool, key, slots, leases, session_fields=config.session_fields
+            )
         self._unbound = frozenset(t.id for t in config.tiers if t.id not in self._bound)
         if not self._bound:
             names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))

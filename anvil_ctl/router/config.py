@@ -29,20 +29,21 @@ _SERVER_KEYS = _keys(
 )
 _ROUTER_KEYS = _keys(
     "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
-    "verify_local_min profile_path response_model multiplexer fallback residency policy "
-    "calibration log stickiness pin_denied substitution state_path probe_interval"
+    "verify_local_min profile_path response_model forward_session_fields multiplexer fallback "
+    "residency policy calibration log stickiness pin_denied substitution state_path probe_interval"
 )
 _TIER_KEYS = _keys(
     "id base_url dialect context_limit privacy tool_support auth_env model extra_body "
     "extra_body_defaults engine quantization params timeout max_concurrency max_queue swap_group "
     "cost_input_per_mtok cost_output_per_mtok vision structured_output connect_timeout "
-    "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens count_tokens "
-    "passthrough"
+    "first_byte_timeout idle_timeout total_timeout tokenizer max_output_tokens max_tokens_field "
+    "count_tokens passthrough"
 )
 # Switches of the format that this version does not act on. Whoever sets one must know.
 _IDLE_ROUTER_KEYS = _keys("cost_sync calibration")
 # Endpoints whose requests are sent on as they are, by the last part of their path.
 PASSTHROUGH = frozenset({"completions", "embeddings", "rerank"})
+_BOUNDS = table.one_of("max_tokens", "max_completion_tokens")
 _STRUCTURED = table.one_of("none", "json_object", "json_schema")
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
 
@@ -84,6 +85,7 @@ class Tier(msgspec.Struct, frozen=True):
     max_concurrency: int | None = None
     max_queue: int = 64
     max_output_tokens: int | None = None
+    max_tokens_field: str | None = None
     vision: bool = False
     structured: str | None = None
     quantization: str | None = None
@@ -116,6 +118,7 @@ class Config(msgspec.Struct, frozen=True):
     metered_cloud: frozenset[str]
     exhaustion_status: int
     echo_model: bool
+    session_fields: bool
     mode: str
     auth_env: str | None
     host: str | None
@@ -182,6 +185,7 @@ def parse(data: bytes, file: str) -> Config:
         exhaustion_status=status,
         echo_model=router.get("response_model", table.one_of("requested", "served"), "requested")
         == "requested",
+        session_fields=router.get("forward_session_fields", table.flag, False),
         mode=router.get("mode", table.text, ""),
         auth_env=server.get("auth_env", table.env_name, None),
         host=server.get("host", table.text, None),
@@ -253,6 +257,7 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
         max_concurrency=values.get("max_concurrency", table.whole, None),
         max_queue=values.get("max_queue", table.count, 64),
         max_output_tokens=values.get("max_output_tokens", table.whole, None),
+        max_tokens_field=values.get("max_tokens_field", _BOUNDS, None),
         count_tokens=_counting(values),
         passthrough=frozenset(values.get("passthrough", _endpoints, ())),
         vision=values.get("vision", table.flag, False),

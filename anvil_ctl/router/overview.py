@@ -139,6 +139,7 @@ class Overview:
 
         live, hold = self._state.live, self._state.hold
         in_flight = {bound.tier.id: float(bound.slots.in_flight) for bound in live.tiers}
+        queued = {bound.tier.id: float(bound.slots.waiting) for bound in live.tiers}
         waiting = {"": float(hold.waiting)}
         shut = {
             bound.tier.id: float(live.experience.circuit(bound.tier) is not Circuit.CLOSED)
@@ -153,6 +154,7 @@ class Overview:
             live.config.mode,
             [
                 ("anvil_in_flight", "Requests that a tier is serving.", "tier", in_flight),
+                ("anvil_queue_depth", "Requests that wait for a tier.", "tier", queued),
                 ("anvil_held", "Requests that wait for a change to end.", "", waiting),
                 ("anvil_circuit_open", "Whether a tier is left alone for now.", "tier", shut),
                 ("anvil_profile_stale", "Rows that are in doubt.", "tier", rows),

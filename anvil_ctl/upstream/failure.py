@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 import msgspec
 
 from anvil_ctl.errors import AnvilError
 
+# The longest wait that is believed, in seconds.
+_LONGEST = 86400
 REFUSED_CREDENTIAL = "refused_credential"
 
 
@@ -63,6 +68,15 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
 
 def retry_after(headers: Mapping[str, str]) -> int | None:
-    """The Retry-After header in seconds; None where absent or a date."""
+    """The Retry-After header, a number or a date, in seconds from now; None where it is neither."""
     value = headers.get("retry-after", "").strip()
-    return min(int(value), 86400) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        # int() refuses thousands of digits.
+        return min(int(value), _LONGEST) if len(value) <= 20 else _LONGEST
+    try:
+        then = parsedate_to_datetime(value)
+        # HTTP's dates are GMT, and one without a zone is read as such.
+        left_s = (then if then.tzinfo else then.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(max(math.ceil(left_s.total_seconds()), 0), _LONGEST)

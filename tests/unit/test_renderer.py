@@ -179,16 +179,19 @@ request_read_timeout_s = 3.5
 idle_timeout_s = 60
 expose_decision_headers = false
 response_model = "served"
+forward_session_fields = true
 """
-    text = cpu_text().replace("slots = 2", "slots = 2\nmax_concurrency = 2\nmax_queue = 0")
+    keys = 'max_concurrency = 2\nmax_queue = 0\nmax_tokens_field = "max_tokens"'
+    text = cpu_text().replace("slots = 2", f"slots = 2\n{keys}")
     text = text.replace("[router]\n", router, 1) + FALLBACK
     file = renderer(parse(text)).mode("agentic").router
     made = configs.parse(file.encode(), "router.toml")
 
     assert (made.max_concurrency, made.max_body, made.read_s, made.idle_s) == (9, 1000, 3.5, 60)
-    assert (made.decision_headers, made.echo_model) == (False, False)
+    assert (made.decision_headers, made.echo_model, made.session_fields) == (False, False, True)
     limits, breakers = made.judgement.fallback, made.judgement.breakers
     assert (limits.deadline_s, limits.verifier_s, limits.max_attempts) == (90, 2, 3)
     assert (breakers.threshold, breakers.cooldown) == (4, 5)
     assert (made.tiers[0].max_concurrency, made.tiers[0].max_queue) == (2, 0)
+    assert made.tiers[0].max_tokens_field == "max_tokens"
     assert made.warnings == ()

@@ -25,8 +25,12 @@ def translate(raw: JSON, *, max_tokens: int, local: bool = True, schemas: bool =
     `schemas`: the service takes a JSON schema for its answer. One that doesn't is made to call a
     tool whose input is the answer, `ANSWER`. Raises BadRequestError where that can't be.
     """
-    body: JSON = {"messages": _merged(_messages(raw, local=local))}
-    asked = raw.get("max_tokens") or raw.get("max_completion_tokens")
+    turns = _messages(raw, local=local)
+    messages = _merged(turns if local else _without_blank(turns))
+    if not local:
+        _trim_begun(messages)
+    body: JSON = {"messages": messages}
+    asked = raw.get("max_completion_tokens") or raw.get("max_tokens")
     body["max_tokens"] = asked or max_tokens
     system = [
         text_of(message.get("content"))
@@ -56,13 +60,16 @@ def asks_for_answer(raw: JSON, *, schemas: bool) -> bool:
     return _schema(raw) is not None and not schemas
 
 
-def _unsigned(messages: object) -> bool:
-    """Whether the conversation stands between a call without thoughts and its result."""
+def _past_thinking(messages: object, *, local: bool) -> bool:
+    """Whether the model can no longer be told to think: its answer has begun, or it stands between
+    a call and its result, where the service wants the thoughts before the call, signed."""
     none: JSON = {}
-    *_, call, result = [none, none, *objects(messages)]
-    answers = any(block.get("type") == "tool_result" for block in objects(result.get("content")))
+    *_, call, last = [none, none, *objects(messages)]
+    if last.get("role") == "assistant":
+        return True
+    answers = any(block.get("type") == "tool_result" for block in objects(last.get("content")))
     thinks = any(block.get("type") == "thinking" for block in objects(call.get("content")))
-    return answers and not thinks
+    return not local and answers and not thinks
 
 
 def _messages(raw: JSON, *, local: bool) -> Iterator[tuple[str, list[JSON]]]:
@@ -80,6 +87,15 @@ def _messages(raw: JSON, *, local: bool) -> Iterator[tuple[str, list[JSON]]]:
             yield "user", list(_parts(message.get("content")))
 
 
+def _without_blank(
+    turns: Iterator[tuple[str, list[JSON]]],
+) -> Iterator[tuple[str, list[JSON]]]:
+    """Anthropic's service refuses text that is nothing but white space, which local models like to
+    say before a call."""
+    for role, blocks in turns:
+        yield role, [b for b in blocks if b["type"] != "text" or string(b["text"]).strip()]
+
+
 def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
     """Turns of one role that follow each other are one: strict endpoints want them to alternate."""
     messages: list[JSON] = []
@@ -93,6 +109,14 @@ def _merged(turns: Iterator[tuple[str, list[JSON]]]) -> list[JSON]:
             blocks = list(new)
             messages.append({"role": role, "content": blocks})
     return messages
+
+
+def _trim_begun(messages: list[JSON]) -> None:
+    """Anthropic's service refuses a beginning of its answer that ends in white space."""
+    if messages and messages[-1]["role"] == "assistant":
+        *_, last = objects(messages[-1]["content"])
+        if last["type"] == "text":
+            last["text"] = string(last["text"]).rstrip()
 
 
 def _thoughts(message: JSON, *, local: bool) -> Iterator[JSON]:
@@ -233,8 +257,7 @@ def _think(raw: JSON, body: JSON, *, local: bool) -> None:
     most = body["max_tokens"]
     if budget is None or not isinstance(most, int) or most <= _LEAST_BUDGET:
         return
-    # Between a call and its result the service wants the thoughts before the call, signed.
-    if not local and _unsigned(body["messages"]):
+    if _past_thinking(body["messages"], local=local):
         return
     body["thinking"] = {"type": "enabled", "budget_tokens": min(budget, most - 1)}
     # With thinking on, Anthropic's API takes no sampling temperature but its own.

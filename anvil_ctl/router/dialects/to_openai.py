@@ -19,7 +19,14 @@ _LOW, _MEDIUM = 2048, 8192
 def translate(raw: JSON, *, local: bool) -> JSON:
     """The request in OpenAI's words. `local` engines know more than those: `top_k`, a chat
     template's argument that switches thinking on and off, and a model's earlier thoughts."""
-    body: JSON = {"messages": [*_system(raw), *merged(_messages(raw, thinks=local))]}
+    messages = [*_system(raw), *merged(_messages(raw, thinks=local))]
+    last = messages[-1] if messages else {}
+    begun = last.get("role") == "assistant" and not last.get("tool_calls")
+    if begun and not last.get("content"):
+        # Nothing was begun; chat templates would leave out the start of the answer too.
+        messages.pop()
+        begun = False
+    body: JSON = {"messages": messages}
     copy_present(raw, body, "max_tokens", "temperature", "top_p", "stream")
     if local:
         copy_present(raw, body, "top_k")
@@ -30,6 +37,11 @@ def translate(raw: JSON, *, local: bool) -> JSON:
         body["tools"] = tools
         _choose(raw, body)
     _think(raw, body, local)
+    if begun and local:
+        # In Anthropic's dialect the answer goes on where a last message of the model's ends.
+        body["continue_final_message"] = True
+        body["add_generation_prompt"] = False
+        body["chat_template_kwargs"] = {"enable_thinking": False}
     _shape(raw, body)
     return body
 

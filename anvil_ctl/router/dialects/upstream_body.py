@@ -12,8 +12,6 @@ from anvil_ctl.router.dialects.call import JSON, BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.chat import EFFORTS, forgotten
 
 _PRIVATE = frozenset({"signals", "modality", "voice"})
-# What could identify a person or make a metered provider keep the conversation.
-_WITHHELD = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key"})
 
 
 def _keys(line: str) -> frozenset[str]:
@@ -33,7 +31,14 @@ _KNOWN = {
         "output_config output_format cache_control"
     ),
 }
+# What could identify a person or make a metered provider keep the conversation.
+_SESSION = {
+    Dialect.OPENAI: _keys("user metadata store safety_identifier prompt_cache_key"),
+    Dialect.ANTHROPIC: _keys("metadata"),
+}
 _MAX_TOKENS = 4096
+# OpenAI's two names for the bound of an answer: the newer first, which counts where both are said.
+_BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -47,6 +52,10 @@ class Target(msgspec.Struct, frozen=True):
     extra_body_defaults: JSON | None = None
     # Whether an engine that speaks Anthropic's dialect takes a JSON schema for its answer.
     schemas: bool = False
+    # Which of OpenAI's two names for the bound it takes; None: the one that the caller used.
+    bound: str | None = None
+    # Whether a cloud service gets what tells it of the person and the session.
+    session_fields: bool = False
 
 
 def build(call: Call, target: Target, *, stream: bool) -> bytes:
@@ -65,6 +74,8 @@ def assemble(call: Call, target: Target, *, stream: bool) -> JSON:
         body["stream_options"] = {**kept, "include_usage": True}
     else:
         body.pop("stream_options", None)
+    if target.bound is not None and target.dialect is Dialect.OPENAI:
+        _rename_bound(body, target.bound)
     if target.extra_body_defaults:
         _merge(body, target.extra_body_defaults, hard=False)
     if target.extra_body:
@@ -93,7 +104,9 @@ def _same(call: Call, target: Target) -> JSON:
             if effort:
                 body["reasoning_effort"] = EFFORTS.get(effort, effort)
         return body
-    known = _KNOWN[target.dialect] - _WITHHELD
+    known = _KNOWN[target.dialect]
+    if target.session_fields:
+        known |= _SESSION[target.dialect]
     body = {key: value for key, value in call.raw.items() if key in known}
     if call.asked is not None:
         body["messages"] = list(forgotten(body["messages"], thoughts=True))
@@ -111,10 +124,23 @@ def _other(call: Call, target: Target) -> JSON:
     )
 
 
+def _rename_bound(body: JSON, name: str) -> None:
+    said = [body.pop(key, None) for key in _BOUNDS]
+    found = next((value for value in said if value is not None), None)
+    if found is not None:
+        body[name] = found
+
+
 def _merge(body: JSON, extra: Mapping[str, object], *, hard: bool) -> None:
     """Lay `extra` over (hard) or under (soft) the body, going one level into objects, so that a
     caller's key survives beside a pinned one."""
     for key, value in extra.items():
+        if key in _BOUNDS and any(body.get(name) is not None for name in _BOUNDS):
+            # Under two names it would be left to the engine which of them it heeds.
+            if not hard:
+                continue
+            for name in _BOUNDS:
+                body.pop(name, None)
         present = body.get(key)
         if isinstance(value, dict) and isinstance(present, dict):
             body[key] = {**present, **value} if hard else {**value, **present}

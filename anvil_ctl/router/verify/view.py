@@ -80,9 +80,9 @@ _PATCH_WORDS = ("git apply", "unified diff", "applicable patch", "patch -p")
 def asked(call: Call, ask: str) -> Asked:
     """What a request promises; `ask` is what the person wrote last."""
     raw = call.raw
-    cap = raw.get("max_tokens")
-    if cap is None and call.spoken is Dialect.OPENAI:
-        cap = raw.get("max_completion_tokens")
+    cap = raw.get("max_completion_tokens") if call.spoken is Dialect.OPENAI else None
+    if cap is None:
+        cap = raw.get("max_tokens")
     shape = raw.get("response_format")
     if not isinstance(shape, dict):
         config = raw.get("output_config")

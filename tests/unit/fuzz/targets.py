@@ -68,12 +68,14 @@ def request(data: bytes) -> None:
         for spoken in _ENGINES:
             for local in (True, False):
                 try:
-                    body = build(call, Target(spoken, "m", local), stream=call.stream)
+                    target = Target(spoken, "m", local, bound="max_completion_tokens")
+                    body = build(call, target, stream=call.stream)
                 except BadRequestError:
                     continue
                 sent = json.loads(body)
                 assert sent["model"] == "m"
                 assert isinstance(sent["messages"], list)
+                assert spoken is Dialect.ANTHROPIC or "max_tokens" not in sent
 
 
 def stream(data: bytes) -> None:

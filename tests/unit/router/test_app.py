@@ -349,3 +349,27 @@ async def test_an_answer_says_where_its_counts_are_guesses(tmp_path: Path) -> No
         assert usage is not None
         assert usage.prompt_tokens > 5
         assert usage.completion_tokens > 4
+
+
+async def test_a_cloud_tier_gets_what_its_table_and_the_routers_let_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIER_KEY", "secret")
+    body = {"model": "chat", "messages": HELLO, "max_tokens": 9, "user": "u", "made_up": 1}
+    async with doubles.double(by_stream(OPENAI_TEXT, OPENAI_WHOLE)) as engine:
+        keys = {"privacy": "cloud", "max_tokens_field": "max_completion_tokens"}
+        text = doubles.config(
+            doubles.tier("one", engine.url, **keys),
+            presets='chat = ["one"]',
+            router_keys='metered_cloud = ["chat"]\nforward_session_fields = true\n',
+        )
+        async with (
+            doubles.router(tmp_path / "router.toml", text) as running,
+            httpx.AsyncClient(base_url=running.url, headers={"x-api-key": TOKEN}) as client,
+        ):
+            assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+
+        assert engine.seen[0].json == {
+            "model": "one-model", "messages": HELLO, "stream": False, "user": "u",
+            "max_completion_tokens": 9,
+        }  # fmt: skip

@@ -61,6 +61,7 @@ WRONG = [
     (tier("a", URL, count_tokens="guess"), "count_tokens"),
     (tier("a", URL, passthrough=["chat"]), "passthrough"),
     (tier("a", URL, max_queue=-1), "max_queue"),
+    (tier("a", URL, max_tokens_field="tokens"), "max_tokens_field"),
     (tier("a", URL, total_timeout=0), "total_timeout"),
     (tier("a", "http://user:secret@host/v1"), "base_url"),
     (tier("a", "http://host/v1?key=1"), "base_url"),

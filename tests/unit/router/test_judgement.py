@@ -186,6 +186,23 @@ async def test_the_callers_own_limit_is_no_fault_of_the_tier(tmp_path: Path) -> 
         assert (await ask(client, "a", max_tokens=4096)).status_code == 503
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_cut_is_noticed_though_an_anthropic_caller_always_sets_a_limit(
+    tmp_path: Path, stream: bool
+) -> None:
+    cut = says(SOUND, finish="length")
+    async with stack(tmp_path, cut, says("All of it.")) as (client, _running, _engines):
+        answer = await ask(client, path="/v1/messages", max_tokens=4096, stream=stream)
+
+        assert answer.status_code == 200
+        assert answer.headers["x-anvil-tier"] == "b"
+        assert (await newest(client))["failed"] == [["a", "NotTruncated"]]
+        # At the limit it is what the caller asked for, and told as such.
+        answer = await ask(client, "a", path="/v1/messages", max_tokens=3, stream=stream)
+        assert answer.headers["x-anvil-tier"] == "a"
+        assert '"stop_reason":"max_tokens"' in answer.text.replace('": "', '":"')
+
+
 async def test_two_choices_cannot_be_checked(tmp_path: Path) -> None:
     async with stack(tmp_path, says(SOUND)) as (client, _running, engines):
         answer = await ask(client, "a", n=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -218,6 +219,48 @@ async def test_metrics_count_requests_in_the_configurations_words(tmp_path: Path
     assert ("anvil_in_flight", {"tier": "one"}, 0.0) in found
     assert ("anvil_circuit_open", {"tier": "one"}, 0.0) in found
     assert "whatever" not in answer.text
+
+
+async def test_metrics_tell_who_is_served_and_who_waits_for_each_tier(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def slow(seen: doubles.Seen, answer: doubles.Answer) -> None:
+        await go.wait()
+        await ENGINE(seen, answer)
+
+    async with doubles.double(slow) as engine:
+        text = doubles.config(
+            doubles.tier("one", engine.url, max_concurrency=1),
+            doubles.tier("two", engine.url),
+            presets='chat = ["one"]',
+        )
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        async with (
+            doubles.router(tmp_path / "router.toml", text) as running,
+            httpx.AsyncClient(base_url=running.url, headers=headers) as client,
+        ):
+            waiting = [asyncio.create_task(chat(client)) for _ in range(3)]
+            during = await gauges(client)
+            async with asyncio.timeout(5):
+                while during["one"] != (1, 2):
+                    during = await gauges(client)
+            go.set()
+            answers = await asyncio.gather(*waiting)
+            after = await gauges(client)
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert during["two"] == (0, 0)
+    assert after == {"one": (0, 0), "two": (0, 0)}
+
+
+async def gauges(client: httpx.AsyncClient) -> dict[str, tuple[float, float]]:
+    """What is in flight and what waits, by tier."""
+    text = (await client.get("/metrics")).text
+    found = {(name, labels.get("tier")): value for name, labels, value in samples(text)}
+    return {
+        tier: (found["anvil_in_flight", tier], found["anvil_queue_depth", tier])
+        for tier in ("one", "two")
+    }
 
 
 async def test_metrics_count_what_failed_and_what_was_turned_away(tmp_path: Path) -> None:

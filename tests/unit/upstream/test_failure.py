@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime, tzinfo
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anvil_ctl.upstream import failure
 from anvil_ctl.upstream.endpoint import endpoint, is_http_url
-from anvil_ctl.upstream.failure import Action, classify
+from anvil_ctl.upstream.failure import Action, classify, retry_after
+
+
+class Noon(datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Noon:
+        return cls(2026, 11, 28, 12, tzinfo=UTC).astimezone(tz)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +47,48 @@ from anvil_ctl.upstream.failure import Action, classify
 def test_each_status_has_its_consequence(
     status: int, body: bytes, reason: str, action: Action
 ) -> None:
-    failure = classify(status, {}, body)
+    found = classify(status, {}, body)
 
-    assert (failure.reason, failure.action) == (reason, action)
+    assert (found.reason, found.action) == (reason, action)
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("", None), ("soon", None), ("-1", None)])
-def test_retry_after_is_read_where_it_is_a_number(value: str, seconds: int | None) -> None:
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("99999999", 86400),
+        ("9" * 5000, 86400),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("Sat, 28 Nov 2026 12:00:30 GMT", 30),
+        # The two old forms of a date that HTTP still wants to be read.
+        ("Saturday, 28-Nov-26 12:00:30 GMT", 30),
+        ("Sat Nov 28 12:00:30 2026", 30),
+        ("Sat, 28 Nov 2026 12:00:30 -0000", 30),
+        ("Sat, 28 Nov 2026 14:00:30 +0200", 30),
+        ("Sat, 28 Nov 2026 11:59:00 GMT", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400),
+        ("Sat, 28 Nov 2026 25:61:00 GMT", None),
+        ("Sat, 28 Nov 99999999999999999999 12:00:00 GMT", None),
+        ("Sat,", None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(
+    value: str, seconds: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure, "datetime", Noon)
+
     assert classify(503, {"retry-after": value}, b"").retry_after_s == seconds
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\A[A-Z][a-z]{2}, [0-9 :A-Za-z+-]{0,30}\Z"))
+def test_no_retry_after_is_more_than_the_upstreams_word(value: str) -> None:
+    seconds = retry_after({"retry-after": value})
+
+    assert seconds is None or 0 <= seconds <= 86400
 
 
 @pytest.mark.parametrize(
