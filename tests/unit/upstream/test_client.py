@@ -14,7 +14,6 @@ import msgspec
 import pytest
 import trustme
 
-from anvil_ctl.upstream import response
 from anvil_ctl.upstream.client import Pool, PoolLimits
 from anvil_ctl.upstream.endpoint import Endpoint, endpoint
 from anvil_ctl.upstream.failure import UpstreamError
@@ -163,13 +162,11 @@ async def test_an_engine_that_closed_a_kept_connection_is_asked_again(closed: st
         fresh.close()
 
 
-async def test_an_engine_that_dies_over_a_request_is_not_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(response, "_SOON_S", 0.05)
+async def test_an_engine_that_dies_over_a_request_is_not_asked_again() -> None:
+    limits = msgspec.structs.replace(LIMITS, stale_s=0.05)
     async with kept() as (server, pool, sock, there):
         again = msgspec.structs.replace(there, repeatable=True)
-        asking = asyncio.create_task(pool.post(again, b"{}", LIMITS))
+        asking = asyncio.create_task(pool.post(again, b"{}", limits))
         await asyncio.sleep(0.1)
         sock.close()
 
