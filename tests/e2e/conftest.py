@@ -8,6 +8,7 @@ import anthropic
 import openai
 import pytest
 
+from tests.e2e.sdks import for_anthropic, for_openai
 from tests.e2e.stack import Stack, new_stack, remove
 
 
@@ -43,20 +44,11 @@ def flexibility(stack: Stack) -> Stack:
 
 @pytest.fixture
 def openai_client(stack: Stack) -> Iterator[openai.OpenAI]:
-    env = stack.connection()
-    with openai.OpenAI(
-        base_url=env["OPENAI_BASE_URL"], api_key=env["OPENAI_API_KEY"], max_retries=0
-    ) as client:
+    with for_openai(stack.connection()) as client:
         yield client
 
 
 @pytest.fixture
 def anthropic_client(stack: Stack) -> Iterator[anthropic.Anthropic]:
-    env = stack.connection()
-    with anthropic.Anthropic(
-        base_url=env["ANTHROPIC_BASE_URL"],
-        auth_token=env["ANTHROPIC_AUTH_TOKEN"],
-        api_key=None,
-        max_retries=0,
-    ) as client:
+    with for_anthropic(stack.connection()) as client:
         yield client
