@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.unit.router import doubles
-from tests.unit.router.test_leaving import EVENTS, HI, body, settled
-from tests.unit.router.test_relay import CHAT, Client
-from tests.unit.router.test_walk import admin
+from tests.unit.router.asking import CHAT, EVENTS, HI, Client, admin, body, settled
 
 FINE = doubles.streams(EVENTS["openai"])
 

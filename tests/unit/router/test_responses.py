@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_app import (
+from tests.unit.router.one_engine import (
     ANTHROPIC_TEXT,
     ANTHROPIC_WHOLE,
     ENGINES,

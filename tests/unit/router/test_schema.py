@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from anvil_ctl.paths import PACKAGE
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_app import OPENAI_TEXT, OPENAI_WHOLE, by_stream
+from tests.unit.router.one_engine import OPENAI_TEXT, OPENAI_WHOLE, by_stream
 
 ROOT = PACKAGE.parent
 schema = schemathesis.openapi.from_path(ROOT / "docs" / "reference" / "openapi.yaml")
