@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 
@@ -15,7 +17,7 @@ CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
 RESPONSES = "/v1/responses"
 HI = [{"role": "user", "content": "hi"}]
-ASK = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+ASK = {"model": "chat", "stream": True, "messages": HI}
 BODIES: dict[str, dict[str, object]] = {
     CHAT: {"messages": HI},
     MESSAGES: {"messages": HI, "max_tokens": 9},
@@ -30,7 +32,7 @@ WHOLE = {
 }
 FINE = doubles.streams(TEXT)
 EVENTS = {
-    "openai": doubles.openai_events({"content": "Hel"}, {"content": "lo"}),
+    "openai": TEXT,
     "anthropic": doubles.anthropic_events(
         ({"type": "text", "text": ""},
          [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo"}])
@@ -72,6 +74,20 @@ class Client:
 
 def asker(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, headers={"x-api-key": TOKEN})
+
+
+@contextlib.asynccontextmanager
+async def routed(folder: Path, text: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a router with that configuration."""
+    async with doubles.router(folder / "r.toml", text) as running, asker(running.url) as client:
+        yield client
+
+
+def a_then_b(first: str, second: str) -> str:
+    """The configuration of a preset that asks tier a, and then b."""
+    return doubles.config(
+        doubles.tier("a", first), doubles.tier("b", second), presets='chat = ["a", "b"]'
+    )
 
 
 def admin(running: doubles.Running) -> httpx.AsyncClient:

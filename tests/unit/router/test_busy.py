@@ -14,6 +14,7 @@ from tests.unit.router.asking import (
     Client,
     asker,
     hang,
+    routed,
 )
 from tests.unit.router.doubles import Answer, Seen
 
@@ -52,10 +53,7 @@ async def test_a_tiers_slots_make_requests_wait_and_not_fail(tmp_path: Path) -> 
         text = doubles.config(
             doubles.tier("a", engine.url, max_concurrency=2), presets='chat = ["a"]'
         )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             body = {**ASK, "stream": False}
             answers = await asyncio.gather(*(client.post(CHAT, json=body) for _ in range(12)))
 

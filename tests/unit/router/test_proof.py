@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.unit.router import doubles
-from tests.unit.router.asking import CHAT, EVENTS, HI, Client, admin, body, settled
-
-FINE = doubles.streams(EVENTS["openai"])
+from tests.unit.router.asking import CHAT, FINE, HI, Client, admin, body, settled
 
 
 async def test_a_preset_answers_the_administrator_while_everybody_else_waits(

@@ -13,8 +13,9 @@ from tests.unit.router.asking import (
     FINE,
     TEXT,
     WHOLE,
-    asker,
+    a_then_b,
     cut,
+    routed,
 )
 from tests.unit.router.doubles import Answer, Seen
 
@@ -49,15 +50,7 @@ async def test_a_failure_before_the_first_event_is_answered_by_the_next_tier(
     tmp_path: Path, fails: doubles.Script
 ) -> None:
     async with doubles.double(fails) as first, doubles.double(FINE) as second:
-        text = doubles.config(
-            doubles.tier("a", first.url),
-            doubles.tier("b", second.url),
-            presets='chat = ["a", "b"]',
-        )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
             answer = await client.post(CHAT, json=ASK)
 
             assert answer.status_code == 200
@@ -69,29 +62,13 @@ async def test_a_failure_before_the_first_event_is_answered_by_the_next_tier(
 
 async def test_a_refused_connection_is_answered_by_the_next_tier(tmp_path: Path) -> None:
     async with doubles.double(FINE) as second:
-        text = doubles.config(
-            doubles.tier("a", "http://127.0.0.1:9"),
-            doubles.tier("b", second.url),
-            presets='chat = ["a", "b"]',
-        )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, a_then_b("http://127.0.0.1:9", second.url)) as client:
             assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "b"
 
 
 async def test_a_pinned_tier_has_no_substitute(tmp_path: Path) -> None:
     async with doubles.double(cut) as first, doubles.double(FINE) as second:
-        text = doubles.config(
-            doubles.tier("a", first.url),
-            doubles.tier("b", second.url),
-            presets='chat = ["a", "b"]',
-        )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
             answer = await client.post(CHAT, json={**ASK, "model": "A"})
 
             assert answer.status_code == 503
@@ -102,15 +79,7 @@ async def test_a_pinned_tier_has_no_substitute(tmp_path: Path) -> None:
 async def test_a_client_fault_is_the_clients_answer(tmp_path: Path) -> None:
     fault = doubles.answers({"error": {"message": "secret host"}}, 400)
     async with doubles.double(fault) as first, doubles.double(FINE) as second:
-        text = doubles.config(
-            doubles.tier("a", first.url),
-            doubles.tier("b", second.url),
-            presets='chat = ["a", "b"]',
-        )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
             answer = await client.post(CHAT, json=ASK)
 
             assert answer.status_code == 400
@@ -129,10 +98,7 @@ async def test_what_one_dialect_cannot_say_goes_to_a_tier_of_the_other_or_is_400
         )
         tool = {"type": "function", "function": {"name": "f"}}
         body = {**ASK, "response_format": {"type": "json_object"}, "tools": [tool]}
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             answer = await client.post(CHAT, json=body)
             assert answer.headers["x-anvil-tier"] == "b"
             assert first.seen == []
@@ -153,10 +119,7 @@ async def test_a_request_too_long_for_one_tier_goes_to_a_larger_one_or_is_413(
             doubles.tier("b", large.url, context_limit=100_000),
             presets='chat = ["a", "same", "b"]\nsmall = ["a", "same"]',
         )
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             answer = await client.post(CHAT, json=ASK)
             assert answer.headers["x-anvil-tiers-tried"] == "a,b"
 
@@ -168,10 +131,7 @@ async def test_retry_after_is_told_to_the_client(tmp_path: Path) -> None:
     busy = doubles.answers({}, 429, "retry-after: 17\r\n")
     async with doubles.double(busy) as engine:
         text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             answer = await client.post(CHAT, json=ASK)
 
             assert answer.status_code == 503
@@ -181,10 +141,7 @@ async def test_retry_after_is_told_to_the_client(tmp_path: Path) -> None:
 async def test_connections_to_an_engine_are_kept_and_reused(tmp_path: Path) -> None:
     async with doubles.double(doubles.answers(WHOLE)) as engine:
         text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             for _ in range(5):
                 answer = await client.post(CHAT, json={**ASK, "stream": False})
                 assert answer.status_code == 200
@@ -197,10 +154,7 @@ async def test_a_refused_credential_is_said_loudly(
 ) -> None:
     async with doubles.double(doubles.answers({}, 403)) as engine:
         text = doubles.config(doubles.tier("a", engine.url), presets='chat = ["a"]')
-        async with (
-            doubles.router(tmp_path / "r.toml", text) as running,
-            asker(running.url) as client,
-        ):
+        async with routed(tmp_path, text) as client:
             assert (await client.post(CHAT, json=ASK)).status_code == 503
 
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
