@@ -49,42 +49,53 @@ FAILURES = [
 async def test_a_failure_before_the_first_event_is_answered_by_the_next_tier(
     tmp_path: Path, fails: doubles.Script
 ) -> None:
-    async with doubles.double(fails) as first, doubles.double(FINE) as second:
-        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
-            answer = await client.post(CHAT, json=ASK)
+    async with (
+        doubles.double(fails) as first,
+        doubles.double(FINE) as second,
+        routed(tmp_path, a_then_b(first.url, second.url)) as client,
+    ):
+        answer = await client.post(CHAT, json=ASK)
 
-            assert answer.status_code == 200
-            assert "[DONE]" in answer.text
-            assert answer.headers["x-anvil-tier"] == "b"
-            assert answer.headers["x-anvil-fell-back"] == "true"
-            assert answer.headers["x-anvil-tiers-tried"] == "a,b"
+        assert answer.status_code == 200
+        assert "[DONE]" in answer.text
+        assert answer.headers["x-anvil-tier"] == "b"
+        assert answer.headers["x-anvil-fell-back"] == "true"
+        assert answer.headers["x-anvil-tiers-tried"] == "a,b"
 
 
 async def test_a_refused_connection_is_answered_by_the_next_tier(tmp_path: Path) -> None:
-    async with doubles.double(FINE) as second:
-        async with routed(tmp_path, a_then_b("http://127.0.0.1:9", second.url)) as client:
-            assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "b"
+    async with (
+        doubles.double(FINE) as second,
+        routed(tmp_path, a_then_b("http://127.0.0.1:9", second.url)) as client,
+    ):
+        assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "b"
 
 
 async def test_a_pinned_tier_has_no_substitute(tmp_path: Path) -> None:
-    async with doubles.double(cut) as first, doubles.double(FINE) as second:
-        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
-            answer = await client.post(CHAT, json={**ASK, "model": "A"})
+    async with (
+        doubles.double(cut) as first,
+        doubles.double(FINE) as second,
+        routed(tmp_path, a_then_b(first.url, second.url)) as client,
+    ):
+        answer = await client.post(CHAT, json={**ASK, "model": "A"})
 
-            assert answer.status_code == 503
-            assert second.seen == []
-            assert "x-anvil-tier" not in answer.headers
+        assert answer.status_code == 503
+        assert second.seen == []
+        assert "x-anvil-tier" not in answer.headers
 
 
 async def test_a_client_fault_is_the_clients_answer(tmp_path: Path) -> None:
     fault = doubles.answers({"error": {"message": "secret host"}}, 400)
-    async with doubles.double(fault) as first, doubles.double(FINE) as second:
-        async with routed(tmp_path, a_then_b(first.url, second.url)) as client:
-            answer = await client.post(CHAT, json=ASK)
+    async with (
+        doubles.double(fault) as first,
+        doubles.double(FINE) as second,
+        routed(tmp_path, a_then_b(first.url, second.url)) as client,
+    ):
+        answer = await client.post(CHAT, json=ASK)
 
-            assert answer.status_code == 400
-            assert "secret" not in answer.text
-            assert second.seen == []
+        assert answer.status_code == 400
+        assert "secret" not in answer.text
+        assert second.seen == []
 
 
 async def test_what_one_dialect_cannot_say_goes_to_a_tier_of_the_other_or_is_400(
