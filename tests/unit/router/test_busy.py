@@ -6,16 +6,7 @@ import asyncio
 from pathlib import Path
 
 from tests.unit.router import doubles
-from tests.unit.router.asking import (
-    ASK,
-    CHAT,
-    FINE,
-    WHOLE,
-    Client,
-    asker,
-    hang,
-    routed,
-)
+from tests.unit.router.asking import ASK, CHAT, FINE, WHOLE, Client, asker, hang, routed
 from tests.unit.router.doubles import Answer, Seen
 
 

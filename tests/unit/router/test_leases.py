@@ -9,16 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.router import doubles
-from tests.unit.router.asking import (
-    ASK,
-    CHAT,
-    FINE,
-    SOON,
-    TEXT,
-    Client,
-    asker,
-    hang,
-)
+from tests.unit.router.asking import ASK, CHAT, FINE, SOON, TEXT, Client, asker, hang
 from tests.unit.router.doubles import Answer, Seen
 from tests.unit.router.leases import Leases, leased
 

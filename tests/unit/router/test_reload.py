@@ -9,16 +9,7 @@ import pytest
 
 from anvil_ctl.errors import ConfigError
 from tests.unit.router import doubles
-from tests.unit.router.asking import (
-    ASK,
-    CHAT,
-    FINE,
-    TEXT,
-    Client,
-    admin,
-    asker,
-    hang,
-)
+from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, Client, admin, asker, hang
 from tests.unit.router.doubles import Answer, Seen
 
 

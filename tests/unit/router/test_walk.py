@@ -7,16 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.router import doubles
-from tests.unit.router.asking import (
-    ASK,
-    CHAT,
-    FINE,
-    TEXT,
-    WHOLE,
-    a_then_b,
-    cut,
-    routed,
-)
+from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, WHOLE, a_then_b, cut, routed
 from tests.unit.router.doubles import Answer, Seen
 
 
