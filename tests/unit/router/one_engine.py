@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import anthropic
@@ -45,13 +46,6 @@ ANTHROPIC_WHOLE = {
     "stop_sequence": None, "usage": {"input_tokens": 7, "output_tokens": 3},
 }  # fmt: skip
 HELLO = [{"role": "user", "content": "hello"}]
-Events = list[bytes]
-ENGINES = [
-    pytest.param("openai", OPENAI_TEXT, OPENAI_TOOLS, OPENAI_WHOLE, id="openai-engine"),
-    pytest.param(
-        "anthropic", ANTHROPIC_TEXT, ANTHROPIC_TOOLS, ANTHROPIC_WHOLE, id="anthropic-engine"
-    ),
-]
 
 
 def by_stream(events: list[bytes], whole: object) -> Script:
@@ -64,6 +58,29 @@ def by_stream(events: list[bytes], whole: object) -> Script:
             await answer.json(whole)
 
     return script
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An engine of a dialect: one that says hello, and one that calls a tool."""
+
+    dialect: str
+    greets: Script
+    calls: Script
+
+
+EITHER = pytest.mark.parametrize(
+    "kind",
+    [
+        Kind("openai", by_stream(OPENAI_TEXT, OPENAI_WHOLE), by_stream(OPENAI_TOOLS, OPENAI_WHOLE)),
+        Kind(
+            "anthropic",
+            by_stream(ANTHROPIC_TEXT, ANTHROPIC_WHOLE),
+            by_stream(ANTHROPIC_TOOLS, ANTHROPIC_WHOLE),
+        ),
+    ],
+    ids=lambda kind: f"{kind.dialect}-engine",
+)
 
 
 @asynccontextmanager

@@ -5,24 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.unit.router import doubles
-from tests.unit.router.one_engine import (
-    ENGINES,
-    Events,
-    by_stream,
-    for_anthropic,
-    for_openai,
-    stack,
-)
+from tests.unit.router.one_engine import EITHER, Kind, for_anthropic, for_openai, stack
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
+@EITHER
 async def test_the_openai_client_gets_an_answer_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
+    tmp_path: Path, kind: Kind
 ) -> None:
-    async with stack(tmp_path, dialect, by_stream(text, whole)) as (running, engine):
+    async with stack(tmp_path, kind.dialect, kind.greets) as (running, engine):
         async with for_openai(running) as client:
             raw = await client.chat.completions.with_raw_response.create(
                 model="chat", messages=[{"role": "user", "content": "hello"}]
@@ -39,17 +30,17 @@ async def test_the_openai_client_gets_an_answer_from_either_dialect(
         assert raw.headers["x-anvil-mode"] == "agentic"
         assert raw.headers["x-anvil-source"] == "declared-preset"
         assert raw.headers["x-anvil-fell-back"] == "false"
-        assert raw.headers.get("x-anvil-usage") == ("upstream" if dialect == "anthropic" else None)
+        assert raw.headers.get("x-anvil-usage") == (
+            "upstream" if kind.dialect == "anthropic" else None
+        )
         assert raw.headers["x-anvil-tiers-tried"] == "one"
         assert engine.seen[0].json["model"] == "one-model"
         assert engine.seen[0].headers.get("authorization") is None
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
-async def test_the_openai_client_streams_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
-) -> None:
-    async with stack(tmp_path, dialect, by_stream(text, whole)) as (running, _engine):
+@EITHER
+async def test_the_openai_client_streams_from_either_dialect(tmp_path: Path, kind: Kind) -> None:
+    async with stack(tmp_path, kind.dialect, kind.greets) as (running, _engine):
         async with for_openai(running) as client:
             stream = await client.chat.completions.create(
                 model="chat",
@@ -68,11 +59,11 @@ async def test_the_openai_client_streams_from_either_dialect(
         assert {chunk.model for chunk in chunks} == {"chat"}
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
+@EITHER
 async def test_the_openai_client_gets_tool_calls_in_fragments_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
+    tmp_path: Path, kind: Kind
 ) -> None:
-    async with stack(tmp_path, dialect, by_stream(tools, whole)) as (running, engine):
+    async with stack(tmp_path, kind.dialect, kind.calls) as (running, engine):
         async with for_openai(running) as client:
             stream = await client.chat.completions.create(
                 model="chat",
@@ -88,17 +79,17 @@ async def test_the_openai_client_gets_tool_calls_in_fragments_from_either_dialec
         assert len([part for part in fragments if part]) == 2
         assert calls[0].id in ("call_9", "toolu_9")
         assert all(chunk.choices for chunk in chunks)  # nobody asked for usage
-        if dialect == "anthropic":
+        if kind.dialect == "anthropic":
             assert chunks[-1].choices[0].finish_reason == "tool_calls"
             sent = engine.seen[0].json["tools"]
             assert sent == [{"name": "weather", "input_schema": {"type": "object"}}]
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
+@EITHER
 async def test_the_anthropic_client_gets_an_answer_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
+    tmp_path: Path, kind: Kind
 ) -> None:
-    async with stack(tmp_path, dialect, by_stream(text, whole)) as (running, _engine):
+    async with stack(tmp_path, kind.dialect, kind.greets) as (running, _engine):
         async with for_anthropic(running) as client:
             answer = await client.messages.create(
                 model="chat", max_tokens=50, messages=[{"role": "user", "content": "hello"}]
@@ -110,11 +101,11 @@ async def test_the_anthropic_client_gets_an_answer_from_either_dialect(
         assert answer.model == "chat"
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
+@EITHER
 async def test_the_anthropic_client_streams_text_and_tools_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
+    tmp_path: Path, kind: Kind
 ) -> None:
-    async with stack(tmp_path, dialect, by_stream(tools, whole)) as (running, engine):
+    async with stack(tmp_path, kind.dialect, kind.calls) as (running, engine):
         async with (
             for_anthropic(running) as client,
             client.messages.stream(
@@ -135,7 +126,7 @@ async def test_the_anthropic_client_streams_text_and_tools_from_either_dialect(
         assert final.usage.input_tokens == 7
         deltas = [e for e in events if e.type == "content_block_delta"]
         assert len([e for e in deltas if e.delta.type == "input_json_delta"]) == 2
-        if dialect == "openai":
+        if kind.dialect == "openai":
             options = {"include_usage": True}
             assert engine.seen[0].json["stream_options"] == options
 
