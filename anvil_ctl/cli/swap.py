@@ -27,15 +27,15 @@ def swap(
     from dataclasses import asdict
 
     from anvil_ctl import site
-    from anvil_ctl import swap as swapping
+    from anvil_ctl.bring_in import bring_in, foretold
     from anvil_ctl.paths import Home
 
     found = site.load(Home.from_environ())
     if dry_run:
-        console.say(swapping.foretold(found, model))
+        console.say(foretold(found, model))
         return
     with console.progress() as report:
-        done = swapping.swap(found, model, report)
+        done = bring_in(found, model, report)
     if as_json:
         console.say_json(asdict(done))
         return

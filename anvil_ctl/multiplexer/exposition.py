@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
@@ -89,9 +89,7 @@ _Samples = Iterable[tuple[tuple[str, ...], float]]
 
 def text(scheduler: Scheduler, now: float) -> bytes:
     """The whole exposition."""
-    registry = CollectorRegistry()
-    registry.register(_Now(scheduler, now))
-    return generate_latest(registry)
+    return generate_latest(_Now(scheduler, now))
 
 
 def _gauge(name: str, about: str, labels: tuple[str, ...], samples: _Samples) -> Metric:

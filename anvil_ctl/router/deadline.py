@@ -34,11 +34,11 @@ class Deadline(msgspec.Struct, frozen=True):
     def within(self, limits: Deadlines) -> Deadlines:
         """An upstream's limits, none of them beyond this one."""
         left = self.left_s
-        return Deadlines(
-            min(limits.connect_s, left),
-            min(limits.first_byte_s, left),
-            limits.idle_s,
-            min(limits.total_s, left),
+        return msgspec.structs.replace(
+            limits,
+            connect_s=min(limits.connect_s, left),
+            first_byte_s=min(limits.first_byte_s, left),
+            total_s=min(limits.total_s, left),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -73,9 +73,7 @@ Gauge = tuple[str, str, str, Mapping[str, float]]
 
 def text(tally: Tally, mode: str, gauges: Iterable[Gauge]) -> bytes:
     """The whole exposition."""
-    registry = CollectorRegistry()
-    registry.register(_Now(tally, mode, gauges))
-    return generate_latest(registry)
+    return generate_latest(_Now(tally, mode, gauges))
 
 
 def _counter(

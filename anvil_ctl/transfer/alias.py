@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
-from anvil_ctl.transfer.layout import write_manifest
+from anvil_ctl.transfer.layout import show, write_manifest
 from anvil_ctl.transfer.problem import Kind, Problem
 from anvil_ctl.weights import quants
 from anvil_ctl.weights.choice import kind_of
@@ -22,7 +21,7 @@ def shown_as(root: Path, found: Manifest, to: str) -> Manifest:
     if Path(to).is_absolute() or ".." in Path(to).parts:
         raise Problem(Kind.OTHER, f"{to!r} is no path within the volume")
     if not to.endswith(".gguf"):
-        _link(place, snapshot)
+        show(place, snapshot)
         known = replace(found, path=to)
         write_manifest(root, known)
         return known
@@ -33,18 +32,10 @@ def shown_as(root: Path, found: Manifest, to: str) -> Manifest:
     kept = []
     for number, each in enumerate(weights):
         name = place.name if number == 0 else Path(each.path).name
-        _link(place.with_name(name), (snapshot / each.path).resolve())
+        show(place.with_name(name), (snapshot / each.path).resolve())
         kept.append(Kept(name, each.size, each.sha256, each.etag))
     facts = found.models.get(weights[0].path)
     models = {"": facts} if facts else {}
     known = replace(found, path=to, files=tuple(kept), models=models)
     write_manifest(root, known)
     return known
-
-
-def _link(place: Path, target: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(os.path.relpath(target, place.parent))
-    fresh.replace(place)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anvil_ctl.transfer.problem import Kind, Problem
 from anvil_ctl.weights import facts, headers, quants
 from anvil_ctl.weights.choice import kind_of
 from anvil_ctl.weights.facts import Facts
@@ -30,6 +31,13 @@ class Inspected:
 
     broken: tuple[Broken, ...]
     models: Mapping[str, Facts]
+
+    def whole(self, source: str) -> Mapping[str, Facts]:
+        """The models; Problem where any file of `source` is broken."""
+        if self.broken:
+            named = "; ".join(f"{each.path}: {each.why}" for each in self.broken)
+            raise Problem(Kind.DAMAGED, f"{source} is not whole: {named}")
+        return self.models
 
 
 def inspect(root: Path, paths: Iterable[str]) -> Inspected:

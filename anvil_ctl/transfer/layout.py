@@ -40,14 +40,7 @@ class RepoFolder:
     def link(self, commit: str, path: str, etag: str) -> None:
         """Show a file's content under its path, as the hub's own client does."""
         place = self.root / self.snapshot(commit) / path
-        target = os.path.relpath(self.blob(etag), place.parent)
-        if place.is_symlink() and place.readlink() == Path(target):
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(target)
-        fresh.replace(place)
+        show(place, self.blob(etag))
 
     def refer(self, revision: str, commit: str) -> None:
         """Note which commit a branch or a tag was, for engines that ask for it by that name."""
@@ -78,6 +71,27 @@ def write(path: Path, text: str) -> None:
     temporary = Path(name)
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def settle(path: Path) -> None:
+    """Wait until a file's content would outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def show(place: Path, target: Path) -> None:
+    """Make `place` a relative link to `target`, at once: readers see the old one or the new."""
+    relative = Path(os.path.relpath(target, place.parent))
+    if place.is_symlink() and place.readlink() == relative:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(f".{place.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(relative)
+    fresh.replace(place)
 
 
 def manifests(root: Path) -> list[Manifest]:

@@ -27,11 +27,11 @@ class Meter:
 
     @property
     def moved(self) -> int:
-        """Bytes that came over the network."""
+        """Bytes that were brought: what was there already is none of them."""
         return self._moved
 
     def at(self, name: str, position: int, size: int) -> None:
-        """Say how much of a file is there; bytes that were there moved over no network."""
+        """Say how much of a file is there; what was there has not moved."""
         with self._lock:
             entry = self._files.setdefault(name, [0, size])
             self._done += position - entry[0]
@@ -40,7 +40,7 @@ class Meter:
     def counting(self, name: str, *, moves: bool = True) -> Callable[[int], None]:
         """A counter for the bytes that a file gets, or loses where they are negative.
 
-        `moves` is whether they come over the network.
+        `moves` is whether they are brought, and not only read.
         """
         entry = self._files[name]
 

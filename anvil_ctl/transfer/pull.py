@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from anvil_ctl.transfer.explain import Passing
 from anvil_ctl.transfer.fetch import Fetcher
 from anvil_ctl.transfer.hub import Hub
 from anvil_ctl.transfer.inspect import inspect
-from anvil_ctl.transfer.layout import RepoFolder, read_manifest, write_manifest
+from anvil_ctl.transfer.layout import RepoFolder, read_manifest, settle, write_manifest
 from anvil_ctl.transfer.meter import Meter
 from anvil_ctl.transfer.problem import Kind, Problem
 from anvil_ctl.transfer.wire import Send
@@ -166,13 +165,10 @@ class Pull:
         snapshot = folder.snapshot(order.commit)
         for file in order.files:
             folder.link(order.commit, file.path, file.etag)
-        seen = inspect(self.root / snapshot, [each.path for each in order.files])
-        if seen.broken:
-            named = "; ".join(f"{each.path}: {each.why}" for each in seen.broken)
-            raise Problem(Kind.DAMAGED, f"as published, {order.repo} is not whole: {named}")
+        source = f"as published, {order.repo}"
+        models = inspect(self.root / snapshot, [each.path for each in order.files]).whole(source)
         for etag in sums:
-            # What the manifest vouches for must outlive a power cut.
-            _settle(folder.blob(etag))
+            settle(folder.blob(etag))
         found = Manifest(
             path=snapshot,
             source=order.repo,
@@ -180,7 +176,7 @@ class Pull:
             files=tuple(
                 Kept(each.path, each.size, sums[each.etag], each.etag) for each in order.files
             ),
-            models=seen.models,
+            models=models,
             license=order.license,
             pulled_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -194,11 +190,3 @@ class Pull:
 def _once(files: Sequence[File]) -> list[File]:
     """One file of each content."""
     return list({each.etag: each for each in files}.values())
-
-
-def _settle(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,6 @@ once it is proved.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import threading
 import zipfile
@@ -20,7 +19,7 @@ from typing import IO, Any
 
 from anvil_ctl.transfer import lock, stream
 from anvil_ctl.transfer.inspect import inspect
-from anvil_ctl.transfer.layout import PART, read_manifest, write_manifest
+from anvil_ctl.transfer.layout import PART, read_manifest, settle, write_manifest
 from anvil_ctl.transfer.meter import Meter
 from anvil_ctl.transfer.problem import Kind, Problem
 from anvil_ctl.transfer.stream import Growing
@@ -157,7 +156,7 @@ class Take:
         if asked.sha256 and found != asked.sha256:
             part.unlink()
             raise Problem(Kind.DAMAGED, f"{asked.source} is not what was pinned: sha256 {found}")
-        _settle(part)
+        settle(part)
         part.chmod(0o444)
         part.replace(target)
         meter.finished(str(name))
@@ -188,17 +187,14 @@ class Take:
 
     def _write_down(self, files: list[Kept]) -> Manifest:
         asked, base = self.asked, self._base()
-        seen = inspect(base, [each.path for each in files])
-        if seen.broken:
-            named = "; ".join(f"{each.path}: {each.why}" for each in seen.broken)
-            raise Problem(Kind.DAMAGED, f"{asked.source} is not whole: {named}")
+        models = inspect(base, [each.path for each in files]).whole(asked.source)
         single = len(files) == 1 and base != self.root / asked.to
         found = Manifest(
             path=asked.to,
             source=asked.source,
             revision=asked.revision,
             files=tuple(files),
-            models={"" if single else name: facts for name, facts in seen.models.items()},
+            models={"" if single else name: facts for name, facts in models.items()},
             license=asked.license,
             pulled_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -233,11 +229,3 @@ def _disk(name: str) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise Problem(Kind.SPACE, f"the disk was full in the middle of {name}") from error
         raise
-
-
-def _settle(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

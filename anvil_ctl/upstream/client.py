@@ -58,7 +58,7 @@ class Pool:
         `headers` are whole header lines. If the task is cancelled, the upstream sees the
         connection close. A kept-alive connection that turns out to have been closed before any of
         the request arrived is replaced by a fresh one, and one to a repeatable endpoint also if
-        it is closed within a second without an answer; nothing else is ever sent twice.
+        it is closed within `limits.stale_s` without an answer; nothing else is ever sent twice.
         """
         fresh = False
         while True:

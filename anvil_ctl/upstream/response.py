@@ -22,17 +22,20 @@ Sink = Callable[[bytes], bool]
 
 _MAX_HEAD = 64 << 10
 _MAX_WAITING = 256 << 10
-# A server that closed a kept connection at rest is found out within a round trip of the write.
-_SOON_S = 1.0
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """How long to wait, in seconds: to connect, for the head, between bytes, and for all of it."""
+    """How long to wait, in seconds: to connect, for the head, between bytes, and for all of it.
+
+    `stale_s` after a request, a kept connection is no longer lost because it was closed at rest:
+    that shows itself within a round trip of the write.
+    """
 
     connect_s: float = 5.0
     first_byte_s: float = 20.0
     idle_s: float = 20.0
     total_s: float = math.inf
+    stale_s: float = 1.0
 
 
 class Response:
@@ -168,7 +171,7 @@ class Response:
     @property
     def just_asked(self) -> bool:
         """Whether nothing has come yet, within the time that a closed connection shows itself."""
-        return not self._size and self._time() - self._heard <= _SOON_S
+        return not self._size and self._time() - self._heard <= self._limits.stale_s
 
     def feed(self, data: bytes) -> None:
         """Bytes have arrived."""

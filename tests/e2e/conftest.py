@@ -8,7 +8,8 @@ import anthropic
 import openai
 import pytest
 
-from tests.e2e.stack import Stack, containers, docker, new_stack
+from tests.e2e.sdks import for_anthropic, for_openai
+from tests.e2e.stack import Stack, new_stack, remove
 
 
 @pytest.fixture(scope="session")
@@ -16,27 +17,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Live in agentic mode when it is handed out for the first time."""
     found = new_stack(tmp_path_factory.mktemp("stack"))
     try:
-        found.run(
-            "init",
-            *("--site", "cpu"),
-            *("--project", found.project),
-            *("--port", str(found.port)),
-            *("--engine-port", str(found.engine_port)),
-            *("--volume", found.volume),
-        )
+        found.run("init", "--site", "cpu", *found.names)
         found.run("images", "build")
         found.run("pull", "starter")
         found.run("up", "--mode", "agentic")
         yield found
     finally:
-        for name in containers(found.project):
-            docker("rm", "--force", name)
-        for network in (found.project, f"{found.project}-guard"):
-            if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
-                docker("network", "rm", network)
-        for volume in (found.volume, f"{found.project}-state", f"{found.project}-swaps"):
-            if docker("volume", "ls", "--quiet", "--filter", f"name=^{volume}$").strip():
-                docker("volume", "rm", volume)
+        remove(found)
 
 
 @pytest.fixture
@@ -57,20 +44,11 @@ def flexibility(stack: Stack) -> Stack:
 
 @pytest.fixture
 def openai_client(stack: Stack) -> Iterator[openai.OpenAI]:
-    env = stack.connection()
-    with openai.OpenAI(
-        base_url=env["OPENAI_BASE_URL"], api_key=env["OPENAI_API_KEY"], max_retries=0
-    ) as client:
+    with for_openai(stack.connection()) as client:
         yield client
 
 
 @pytest.fixture
 def anthropic_client(stack: Stack) -> Iterator[anthropic.Anthropic]:
-    env = stack.connection()
-    with anthropic.Anthropic(
-        base_url=env["ANTHROPIC_BASE_URL"],
-        auth_token=env["ANTHROPIC_AUTH_TOKEN"],
-        api_key=None,
-        max_retries=0,
-    ) as client:
+    with for_anthropic(stack.connection()) as client:
         yield client

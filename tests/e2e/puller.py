@@ -52,11 +52,9 @@ class Puller:
 def pulling(folder: Path, hub: Hub, volume_options: Sequence[str] = ()) -> Iterator[Puller]:
     """A new installation whose hub is `hub`, with a volume of Docker's options."""
     stack = replace(new_stack(folder), extra={"HF_ENDPOINT": hub.url, "HF_TOKEN": ""})
-    project = ("--project", stack.project, "--volume", stack.volume, "--yes")
-    ports = ("--port", str(stack.port), "--engine-port", str(stack.engine_port))
     docker("volume", "create", *volume_options, stack.volume)
     try:
-        stack.run("init", "--site", "cpu", *project, *ports)
+        stack.run("init", "--site", "cpu", *stack.names, "--yes")
         stack.run("images", "build", "store")
         yield Puller(stack, hub)
     finally:

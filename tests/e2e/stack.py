@@ -35,6 +35,14 @@ class Stack:
     def volume(self) -> str:
         return f"{self.project}-models"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The options of `init` that set it apart from every other installation."""
+        return (
+            *("--project", self.project, "--volume", self.volume),
+            *("--port", str(self.port), "--engine-port", str(self.engine_port)),
+        )
+
     def environ(self) -> dict[str, str]:
         return {**os.environ, "ANVIL_HOME": str(self.home), **self.extra}
 
@@ -79,6 +87,24 @@ def containers(project: str, *filters: str) -> list[str]:
     wanted = [part for each in filters for part in ("--filter", each)]
     label = ["--filter", f"label=dev.anvil.project={project}"]
     return docker("ps", "--all", *label, *wanted, "--format", "{{.Names}}").split()
+
+
+def exists(kind: str, name: str) -> bool:
+    """Whether Docker has a network or a volume of that name."""
+    return bool(docker(kind, "ls", "--quiet", "--filter", f"name=^{name}$").strip())
+
+
+def remove(stack: Stack) -> None:
+    """All that an installation has in Docker, its weights too."""
+    for name in containers(stack.project):
+        docker("rm", "--force", name)
+    project = stack.project
+    for network in (project, f"{project}-guard"):
+        if exists("network", network):
+            docker("network", "rm", network)
+    for volume in (stack.volume, f"{project}-state", f"{project}-swaps"):
+        if exists("volume", volume):
+            docker("volume", "rm", volume)
 
 
 def new_stack(folder: Path) -> Stack:

@@ -4,159 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from anvil_ctl import images
-from anvil_ctl.docker import Docker
-from anvil_ctl.events import silent
-from anvil_ctl.history import History
 from anvil_ctl.multiplexer.containers import ContainerError
 from anvil_ctl.multiplexer.docker_containers import DockerContainers
-from anvil_ctl.paths import PACKAGE, bundle
-from anvil_ctl.proc import ProcessError, run
-
-DOCKER_SOCKET = Path("/var/run/docker.sock")
-BASE = "debian:trixie-slim"
-WEBSOCKET = (
-    "Upgrade: websocket",
-    "Connection: keep-alive, upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: str
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A guard for project `project`, one container it lists, and containers it must not touch.
-
-    `sibling` carries the project's own label but is not on the list; `stranger` is another
-    project's.
-    """
-
-    port: int
-    guard: str
-    project: str
-    listed: str
-    sibling: str
-    stranger: str
-    stranger_id: str
-    listed_id: str
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
-
-    def ask(self, method: str, target: str, *headers: str, body: str = "") -> Answer:
-        """Send one request byte for byte, with no client library to tidy the path."""
-        lines = [f"{method} {target} HTTP/1.1", "Host: guard", "Connection: close"]
-        if any(line.lower().startswith("connection:") for line in headers):
-            lines.pop()
-        if body and not any("chunked" in line for line in headers):
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        lines += headers
-        with self.connect() as wire:
-            wire.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-            return read_answer(wire)
-
-
-def read_answer(wire: socket.socket) -> Answer:
-    data = b""
-    while chunk := wire.recv(65536):
-        data += chunk
-        head, end, rest = data.partition(b"\r\n\r\n")
-        # A refused upgrade keeps its connection open; its length says where it ends.
-        length = next(
-            (
-                int(line.split(b":")[1])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length:")
-            ),
-            None,
-        )
-        if end and length is not None and len(rest) >= length:
-            break
-    head, _, rest = data.partition(b"\r\n\r\n")
-    body = rest
-    if b"transfer-encoding: chunked" in head.lower():
-        body = b""
-        while rest:
-            size, _, rest = rest.partition(b"\r\n")
-            body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
-    return Answer(int(head.split(b" ")[1]), body.decode())
-
-
-def docker(*argv: str) -> str:
-    return run(["docker", *argv]).strip()
-
-
-def state(container: str) -> str:
-    return docker("inspect", "--format", "{{.State.Status}}", container)
-
-
-def sleeper(name: str, project: str) -> str:
-    label = f"dev.anvil.project={project}"
-    return docker("run", "-d", "--init", "--name", name, "--label", label, BASE, "sleep", "900")
+from anvil_ctl.proc import ProcessError
+from tests.e2e.guarded import Answer, Bench, docker, standing, state
+from tests.e2e.trespasses import refused
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    mark = uuid.uuid4().hex[:8]
-    project = f"guardtest-{mark}"
-    names = {role: f"{project}-{role}" for role in ("listed", "sibling", "stranger", "guard")}
-    folder = tmp_path_factory.mktemp("guard")
-    names_file = folder / "containers.lst"
-    names_file.write_text(f"{names['listed']}\n{names['listed'][:-3]}\ndeadbeef\n")
-    names_file.chmod(0o644)
-    # Our own build, because it makes the base too where no registry gives it.
-    guard = images.catalog(bundle(), PACKAGE)["guard"]
-    image = images.build(Docker(), guard, silent, History(folder / "durations.json"))
-    try:
-        listed_id = sleeper(names["listed"], project)
-        sleeper(names["sibling"], project)
-        stranger_id = sleeper(names["stranger"], f"other-{mark}")
-        # fmt: off
-        docker(
-            "run", "-d", "--name", names["guard"], "--read-only", "--cap-drop", "ALL",
-            "--security-opt", "no-new-privileges", "--user", "65532:65532",
-            "--group-add", str(DOCKER_SOCKET.stat().st_gid), "--tmpfs", "/tmp", "--tmpfs", "/run",
-            "-v", f"{DOCKER_SOCKET}:{DOCKER_SOCKET}", "-e", f"ANVIL_PROJECT={project}",
-            "-v", f"{names_file}:/etc/anvil/guard/containers.lst:ro",
-            "-p", "127.0.0.1::2375", image,
-        )
-        # fmt: on
-        port = int(docker("port", names["guard"], "2375/tcp").rpartition(":")[2])
-        # Blocks until the image's own health check passes once, so the guard listens by then.
-        docker(
-            "exec", names["guard"], "bash", "-c",
-            "for i in {1..100}; do healthcheck 2>/dev/null && exit; sleep 0.1; done; exit 1",
-        )  # fmt: skip
-        yield Bench(
-            port,
-            names["guard"],
-            project,
-            names["listed"],
-            names["sibling"],
-            names["stranger"],
-            stranger_id,
-            listed_id,
-        )
-    finally:
-        for name in names.values():
-            try:
-                docker("rm", "-f", name)
-            except ProcessError:
-                continue
+    with standing(tmp_path_factory.mktemp("guard")) as found:
+        yield found
 
 
 def test_ping_and_version_pass(bench: Bench) -> None:
@@ -239,107 +101,6 @@ async def test_the_multiplexers_own_client_gets_all_that_it_needs(bench: Bench) 
     finally:
         await containers.close()
         docker("start", bench.listed)
-
-
-def refused() -> list[tuple[str, str, tuple[str, ...], str]]:
-    """Requests that must not pass; {listed}, {stranger}, ... are filled in per bench."""
-    api = "/v1.41"
-    mine = f"{api}/containers/{{listed}}"
-    create = json.dumps({"Image": BASE, "HostConfig": {"Binds": ["/:/host"], "Privileged": True}})
-    execute = json.dumps({"Cmd": ["id"], "AttachStdout": True})
-    plain = [
-        ("POST", f"{api}/containers/create?name={{project}}-made", (), create),
-        ("POST", f"{mine}/exec", (), execute),
-        ("POST", f"{api}/exec/{{stranger_id}}/start", (), "{}"),
-        ("POST", f"{mine}/attach?stream=1&stdout=1", (), ""),
-        ("GET", f"{mine}/attach/ws", (), ""),
-        ("GET", f"{mine}/logs?stdout=1", (), ""),
-        ("GET", f"{mine}/archive?path=/etc", (), ""),
-        ("PUT", f"{mine}/archive?path=/etc", (), "x"),
-        ("HEAD", f"{mine}/archive?path=/etc", (), ""),
-        ("GET", f"{mine}/export", (), ""),
-        ("GET", f"{mine}/top", (), ""),
-        ("GET", f"{mine}/stats", (), ""),
-        ("GET", f"{mine}/changes", (), ""),
-        ("POST", f"{mine}/update", (), json.dumps({"Memory": 1 << 30})),
-        ("POST", f"{mine}/rename?name={{project}}-renamed", (), ""),
-        ("POST", f"{mine}/restart", (), ""),
-        ("POST", f"{mine}/pause", (), ""),
-        ("POST", f"{mine}/unpause", (), ""),
-        ("POST", f"{mine}/wait", (), ""),
-        ("POST", f"{mine}/resize?h=1&w=1", (), ""),
-        ("DELETE", f"{mine}?force=1", (), ""),
-        ("DELETE", mine, (), ""),
-        ("POST", f"{api}/containers/prune", (), ""),
-        ("POST", f"{api}/commit?container={{listed}}&repo={{project}}", (), "{}"),
-        ("POST", f"{api}/images/create?fromImage=busybox&tag=latest", (), ""),
-        ("POST", f"{api}/build?remote=http://127.0.0.1/x", (), ""),
-        ("GET", f"{api}/images/json", (), ""),
-        ("DELETE", f"{api}/images/debian:trixie-slim", (), ""),
-        ("POST", f"{api}/images/prune", (), ""),
-        ("GET", f"{api}/volumes", (), ""),
-        ("POST", f"{api}/volumes/create", (), json.dumps({"Name": "{project}-volume"})),
-        ("POST", f"{api}/volumes/prune", (), ""),
-        ("GET", f"{api}/networks", (), ""),
-        ("POST", f"{api}/networks/create", (), json.dumps({"Name": "{project}-network"})),
-        ("POST", f"{api}/networks/prune", (), ""),
-        ("POST", f"{api}/swarm/init", (), json.dumps({"ListenAddr": "127.0.0.1:2377"})),
-        ("GET", f"{api}/secrets", (), ""),
-        ("GET", f"{api}/plugins", (), ""),
-        ("GET", f"{api}/info", (), ""),
-        ("GET", f"{api}/system/df", (), ""),
-        ("POST", f"{api}/system/prune", (), ""),
-        ("POST", f"{api}/auth", (), "{}"),
-        ("POST", f"{api}/session", ("Upgrade: h2c", "Connection: Upgrade"), ""),
-        ("POST", "/grpc", ("Upgrade: h2c", "Connection: Upgrade"), ""),
-    ]
-    others = [
-        (method, f"{api}/containers/{who}{verb}", (), "")
-        for who in ("{sibling}", "{stranger}", "{stranger_id}", "{short_id}", "{listed_id}")
-        for method, verb in (("GET", "/json"), ("POST", "/stop?t=0"), ("POST", "/kill"))
-    ]
-    tricks = [
-        ("GET", f"{api}/containers/%2e%2e/images/json", (), ""),
-        ("GET", f"{api}/containers/{{listed}}/../../images/json", (), ""),
-        ("GET", f"{api}/../v1.41/images/json", (), ""),
-        ("GET", f"/{api}/containers/{{listed}}/json", (), ""),
-        ("GET", f"{api}//containers/{{listed}}/json", (), ""),
-        ("GET", f"{api}/containers//{{listed}}/json", (), ""),
-        ("GET", f"{api}/containers/{{listed}}/json/", (), ""),
-        ("GET", f"{api}/containers/{{listed}}%2fjson", (), ""),
-        ("GET", f"{api}/containers/{{listed}}%2f..%2f{{stranger}}/json", (), ""),
-        ("POST", f"{api}/containers/{{stranger}}%2fstop", (), ""),
-        ("GET", f"{api}/containers/%73tranger/json", (), ""),
-        ("GET", f"{api}/Containers/{{listed}}/json", (), ""),
-        ("GET", f"{api}/containers/{{LISTED}}/json", (), ""),
-        ("GET", f"{api}/containers/{{listed}};x/json", (), ""),
-        ("GET", f"{api}/containers/{{listed}}/json?size=1", (), ""),
-        ("GET", "/V1.41/containers/{listed}/json", (), ""),
-        ("GET", "/v1.24/containers/{listed}/json", (), ""),
-        ("GET", "/v1.410/containers/{listed}/json", (), ""),
-        ("GET", "/v2/containers/{listed}/json", (), ""),
-        ("GET", "/containers/{listed}/json", (), ""),
-        ("GET", "/containers/json", (), ""),
-        ("GET", "/events", (), ""),
-        ("GET", "http://guard/v1.41/containers/json", (), ""),
-        ("get", f"{api}/containers/json", (), ""),
-        ("POST", f"{api}/containers/json", (), ""),
-        ("POST", f"{mine}/json", (), ""),
-        ("GET", f"{mine}/stop", (), ""),
-        ("POST", f"{mine}/stop?t=1&signal=SIGSTOP", (), ""),
-        ("POST", f"{mine}/stop?t=-1", (), ""),
-        ("POST", f"{mine}/kill?signal=SIGSTOP", (), ""),
-        ("POST", f"{mine}/start?checkpoint=x", (), ""),
-        ("POST", f"{mine}/start", (), json.dumps({"Binds": ["/:/host"]})),
-        ("POST", f"{mine}/start", ("Transfer-Encoding: chunked",), "0\r\n\r\n"),
-        ("POST", f"{mine}/stop", ("Upgrade: tcp", "Connection: Upgrade"), ""),
-        ("GET", f"{api}/events", WEBSOCKET, ""),
-        ("GET", "/_ping", ("Upgrade: tcp",), ""),
-        ("GET", f"{api}/containers/deadbeef/json", (), ""),
-        ("OPTIONS", "*", (), ""),
-        ("CONNECT", "guard:80", (), ""),
-    ]
-    return plain + others + tricks
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from tests.e2e.load import Load
 from tests.e2e.stack import Stack, docker
 from tests.lab.command import Event, Meddle, Ran, at, run
-from tests.lab.load import Load
 from tests.lab.site import (
     DAMAGED,
     EMPTY,

@@ -6,9 +6,9 @@ import json
 import sys
 from dataclasses import dataclass
 
+from tests.e2e.load import Load
 from tests.e2e.stack import Stack, containers
 from tests.lab.command import run
-from tests.lab.load import Load
 from tests.lab.site import settled
 
 VICTIM = (sys.executable, "-m", "tests.lab.victim")

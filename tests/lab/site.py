@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tomlkit
 
-from tests.e2e.stack import Stack, containers, docker, new_stack
+from tests.e2e.stack import Stack, docker, new_stack, remove
 
 IMAGE = "debian:trixie-slim"
 SPARE = "gguf/spare.gguf"
@@ -31,11 +31,7 @@ def lab(folder: Path) -> Iterator[Stack]:
         )
     stack = new_stack(folder)
     try:
-        stack.run(
-            "init",
-            *("--site", "cpu", "--project", stack.project, "--volume", stack.volume),
-            *("--port", str(stack.port), "--engine-port", str(stack.engine_port)),
-        )
+        stack.run("init", "--site", "cpu", *stack.names)
         stack.run("images", "build")
         stack.run("pull", "starter")
         _more_weights(stack)
@@ -43,14 +39,7 @@ def lab(folder: Path) -> Iterator[Stack]:
         stack.run("up", "--mode", "agentic")
         yield stack
     finally:
-        for name in containers(stack.project):
-            docker("rm", "--force", name)
-        for network in (stack.project, f"{stack.project}-guard"):
-            if docker("network", "ls", "--quiet", "--filter", f"name=^{network}$").strip():
-                docker("network", "rm", network)
-        for volume in (stack.volume, f"{stack.project}-state"):
-            if docker("volume", "ls", "--quiet", "--filter", f"name=^{volume}$").strip():
-                docker("volume", "rm", volume)
+        remove(stack)
         if small:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

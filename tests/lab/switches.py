@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.e2e.load import Load
 from tests.e2e.stack import Stack, docker
 from tests.lab.command import Ran, run
-from tests.lab.load import Load
 from tests.lab.site import container, settled
 
 MODES = ("agentic", "flexibility")

@@ -101,8 +101,6 @@ class Breakers:
 
     def succeeded(self, tier: str, work: Work | None) -> None:
         """The tier has answered, and the answer was sound."""
-        if not self._tiers and not self._checks:
-            return
         self._tiers.pop(tier, None)
         checks = self._checks.get((tier, work))
         if checks is not None and checks.probe_at is not None:

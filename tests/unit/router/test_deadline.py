@@ -13,9 +13,8 @@ from anvil_ctl.router.deadline import Deadline, deadline
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.upstream.response import Deadlines
 from tests.unit.router import doubles
+from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, WHOLE, asker, hang
 from tests.unit.router.doubles import Answer, Seen
-from tests.unit.router.test_relay import ASK, CHAT, TEXT, hang
-from tests.unit.router.test_walk import FINE, WHOLE, asker
 
 MESSAGES = {"model": "chat", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
 SHORT = {"x-anvil-deadline-ms": "300"}

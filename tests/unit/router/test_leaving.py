@@ -8,30 +8,24 @@ from pathlib import Path
 import pytest
 
 from tests.unit.router import doubles
+from tests.unit.router.asking import (
+    CHAT,
+    EVENTS,
+    MESSAGES,
+    RESPONSES,
+    SOON,
+    Client,
+    body,
+    hang,
+    hang_after_headers,
+    settled,
+)
 from tests.unit.router.doubles import Answer, Double, Running, Script, Seen
-from tests.unit.router.test_relay import CHAT, MESSAGES, SOON, Client, hang, hang_after_headers
-from tests.unit.router.test_walk import Leases, leased
+from tests.unit.router.leases import Leases, leased
 
-RESPONSES = "/v1/responses"
-HI = [{"role": "user", "content": "hi"}]
-BODIES: dict[str, dict[str, object]] = {
-    CHAT: {"messages": HI},
-    MESSAGES: {"messages": HI, "max_tokens": 9},
-    RESPONSES: {"input": "hi"},
-}
-EVENTS = {
-    "openai": doubles.openai_events({"content": "Hel"}, {"content": "lo"}),
-    "anthropic": doubles.anthropic_events(
-        ({"type": "text", "text": ""},
-         [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo"}])
-    ),
-}  # fmt: skip
+pytestmark = pytest.mark.usefixtures("mux_token")
 # Of either dialect's events so many end with the first piece of text.
 BEGUN = {"openai": 2, "anthropic": 3}
-
-
-def body(path: str, *, stream: bool = True) -> dict[str, object]:
-    return {"model": "chat", "stream": stream, **BODIES[path]}
 
 
 def first(script: Script, dialect: str) -> Script:
@@ -61,39 +55,10 @@ def alone(engine: Double, dialect: str) -> str:
     return doubles.config(tier, presets='chat = ["a"]')
 
 
-def held(running: Running) -> dict[str, object]:
-    """What the router keeps for requests."""
-    tiers = running.router.status()["tiers"]
-    assert isinstance(tiers, list)
-    (tier,) = tiers
-    return {
-        "in_flight": tier["in_flight"],
-        "waiting": tier["waiting"],
-        "held": running.hold.waiting,
-        "used": running.pool.used,
-    }
-
-
-async def settled(running: Running, **expected: int) -> None:
-    """Wait, not for long, until the router holds as much as is expected; nothing if not named."""
-    wanted = {"in_flight": 0, "waiting": 0, "held": 0, "used": 0, **expected}
-    # Only how soon all is free again is promised, not how soon a busy machine gets there.
-    async with asyncio.timeout(5 if expected else SOON):
-        while True:
-            if held(running) == wanted and (expected or not running.hold.in_flight):
-                return
-            await asyncio.sleep(0.002)
-
-
 async def serves(running: Running, path: str) -> None:
     client = await Client.post(running.port, path, body(path))
     assert b"200 OK" in await client.until(b"0\r\n\r\n")
     await client.leave()
-
-
-@pytest.fixture(autouse=True)
-def mux_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUX_TOKEN", "mux-secret")
 
 
 PATHS = [CHAT, MESSAGES, RESPONSES]

@@ -14,7 +14,7 @@ import yaml
 from anvil_ctl.paths import PACKAGE
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_app import HELLO, OPENAI_TEXT, OPENAI_WHOLE, by_stream
+from tests.unit.router.one_engine import HELLO, OPENAI_TEXT, OPENAI_WHOLE, by_stream
 
 FILE = PACKAGE.parent / "docs" / "reference" / "openapi.yaml"
 DESCRIBED: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN, Running, Script
-from tests.unit.router.test_app import (
+from tests.unit.router.one_engine import (
     ANTHROPIC_TEXT,
     ANTHROPIC_WHOLE,
     HELLO,

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.unit.router import doubles
-from tests.unit.router.test_leaving import EVENTS, HI, body, settled
-from tests.unit.router.test_relay import CHAT, Client
-from tests.unit.router.test_walk import admin
-
-FINE = doubles.streams(EVENTS["openai"])
+from tests.unit.router.asking import CHAT, FINE, HI, Client, admin, body, settled
 
 
 async def test_a_preset_answers_the_administrator_while_everybody_else_waits(

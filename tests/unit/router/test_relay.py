@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.unit.router import doubles
-from tests.unit.router.doubles import TOKEN, Answer, Seen
-
-CHAT = "/v1/chat/completions"
-MESSAGES = "/v1/messages"
-ASK = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-TEXT = doubles.openai_events({"content": "Hel"}, {"content": "lo"})
-SOON = 0.5
-
-
-class Client:
-    """One raw connection, so that leaving and framing can be seen exactly."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    async def post(cls, port: int, path: str, body: object) -> Client:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nhost: a\r\nx-api-key: {TOKEN}\r\n"
-        writer.write(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
-        return cls(reader, writer)
-
-    async def until(self, mark: bytes) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(mark), 5)
-
-    async def rest(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(), 5)
-
-    async def leave(self) -> None:
-        self.writer.transport.abort()
-        with contextlib.suppress(ConnectionError):
-            await self.writer.wait_closed()
+from tests.unit.router.asking import (
+    ASK,
+    CHAT,
+    MESSAGES,
+    SOON,
+    TEXT,
+    Client,
+    hang,
+    hang_after_headers,
+)
+from tests.unit.router.doubles import Answer, Seen
 
 
 def one(url: str, dialect: str = "openai", **more: object) -> str:
@@ -75,15 +50,6 @@ async def test_the_first_piece_arrives_while_the_engine_still_works(
         ending = await client.until(b"0\r\n\r\n")
         assert b"[DONE]" in ending or b"message_stop" in ending
         await client.leave()
-
-
-async def hang(_seen: Seen, _answer: Answer) -> None:
-    await asyncio.Event().wait()
-
-
-async def hang_after_headers(_seen: Seen, answer: Answer) -> None:
-    await answer.start()
-    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])

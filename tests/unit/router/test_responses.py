@@ -13,13 +13,13 @@ import pytest
 
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_app import (
+from tests.unit.router.one_engine import (
     ANTHROPIC_TEXT,
     ANTHROPIC_WHOLE,
-    ENGINES,
+    EITHER,
     OPENAI_TEXT,
     OPENAI_WHOLE,
-    Events,
+    Kind,
     by_stream,
     for_openai,
     stack,
@@ -45,11 +45,9 @@ def responses(client: openai.AsyncOpenAI) -> Any:
     return client.responses
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
-async def test_the_client_gets_a_response_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
-) -> None:
-    async with stack(tmp_path, dialect, by_stream(text, whole)) as (running, engine):
+@EITHER
+async def test_the_client_gets_a_response_from_either_dialect(tmp_path: Path, kind: Kind) -> None:
+    async with stack(tmp_path, kind.dialect, kind.greets) as (running, engine):
         async with for_openai(running) as client:
             raw = await responses(client).with_raw_response.create(
                 model="chat", instructions="Be kind.", input="hello", max_output_tokens=50
@@ -69,12 +67,12 @@ async def test_the_client_gets_a_response_from_either_dialect(
         assert sent["max_tokens"] == 50
 
 
-@pytest.mark.parametrize(("dialect", "text", "tools", "whole"), ENGINES)
+@EITHER
 async def test_the_client_streams_text_and_calls_from_either_dialect(
-    tmp_path: Path, dialect: str, text: Events, tools: Events, whole: object
+    tmp_path: Path, kind: Kind
 ) -> None:
     async with (
-        stack(tmp_path, dialect, by_stream(tools, whole)) as (running, _engine),
+        stack(tmp_path, kind.dialect, kind.calls) as (running, _engine),
         for_openai(running) as client,
         responses(client).stream(model="chat", input="weather?", tools=WEATHER, **AGENT) as stream,
     ):

@@ -15,15 +15,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-)
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from anvil_ctl.paths import PACKAGE
 from tests.unit.router import doubles
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_app import OPENAI_TEXT, OPENAI_WHOLE, by_stream
+from tests.unit.router.one_engine import OPENAI_TEXT, OPENAI_WHOLE, by_stream
 
 ROOT = PACKAGE.parent
 schema = schemathesis.openapi.from_path(ROOT / "docs" / "reference" / "openapi.yaml")

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.unit.router import doubles
+from tests.unit.router.asking import ASK, CHAT, TEXT, Client, hang
 from tests.unit.router.doubles import TOKEN
-from tests.unit.router.test_relay import ASK, CHAT, TEXT, Client, hang
 
 HOME = Path(__file__).parents[3]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.router import doubles
+from tests.unit.router.asking import BODIES, EVENTS, settled
 from tests.unit.router.doubles import TOKEN, Answer, Running, Seen
-from tests.unit.router.test_leaving import BODIES, EVENTS, settled
 
 # More of them by hand: SOAK_ROUNDS=500
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "8"))

@@ -10,9 +10,8 @@ import pytest
 from anvil_ctl.serving.hold import Bounds
 from tests.double.server import Double
 from tests.unit.router import doubles
+from tests.unit.router.asking import CHAT, EVENTS, MESSAGES, RESPONSES, Client, body, settled
 from tests.unit.router.doubles import Running
-from tests.unit.router.test_leaving import EVENTS, RESPONSES, body, settled
-from tests.unit.router.test_relay import CHAT, MESSAGES, Client
 
 QUICK = Bounds(silence_s=0.02)
 SIGNS = {

@@ -22,7 +22,7 @@ _CHANGED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
+class Resident:
     """The model that is resident now, after how long, and the phases if there was a swap."""
 
     model: str
@@ -31,7 +31,7 @@ class Swapped:
     swap: Mapping[str, object] | None
 
 
-def swap(site: Site, name: str, report: Report) -> Swapped:
+def bring_in(site: Site, name: str, report: Report) -> Resident:
     """Bring in the model of a tier, given by its id or its served name.
 
     UsageError for one that does not swap; AnvilError with the multiplexer's own words if the model
@@ -58,7 +58,7 @@ def swap(site: Site, name: str, report: Report) -> Swapped:
         ) from error
     last = health["roles"].get(tier.role, {}).get("last_swap")
     done = last if last and last["to"] == tier.served_name and last["at"] >= wall - 1 else None
-    return Swapped(tier.served_name, tier.id, waited, done)
+    return Resident(tier.served_name, tier.id, waited, done)
 
 
 def foretold(site: Site, name: str) -> str:

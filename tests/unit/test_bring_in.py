@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anvil_ctl.bring_in import Resident, bring_in, foretold
 from anvil_ctl.errors import AnvilError, UsageError
 from anvil_ctl.events import Event
 from anvil_ctl.multiplexer.app import Multiplexer
@@ -22,7 +23,6 @@ from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.http import Server
 from anvil_ctl.site import Site
-from anvil_ctl.swap import Swapped, foretold, swap
 from anvil_ctl.upstream.client import Pool
 from tests.unit.definitions import cpu, renderer
 from tests.unit.multiplexer.fakes import FakeContainers, registry, row
@@ -58,8 +58,8 @@ class Stage:
         site = Site(Home(self.folder), config, {}, renderer(config), {})
         return dataclasses.replace(site, secrets=tokens)
 
-    async def swap(self, name: str) -> Swapped:
-        return await asyncio.to_thread(swap, self.site, name, self.said.append)
+    async def swap(self, name: str) -> Resident:
+        return await asyncio.to_thread(bring_in, self.site, name, self.said.append)
 
 
 @pytest.fixture
