@@ -101,8 +101,10 @@ def test_the_second_turn_of_an_agent_is_read_from_the_cache(
     )
     first_prompt = first.usage.input_tokens + (first.usage.cache_read_input_tokens or 0)
 
+    cached = second.usage.cache_read_input_tokens or 0
+    print(f"llama.cpp, turn 2: {cached} tokens cached; turn 1 had {first_prompt}")
     assert first_prompt > 300
-    assert (second.usage.cache_read_input_tokens or 0) >= 0.95 * first_prompt
+    assert cached >= 0.95 * first_prompt
 
 
 def test_calls_that_follow_one_another_at_once_are_all_answered(

@@ -123,6 +123,7 @@ async def test_each_way_of_each_engine_is_taken_proved_and_taken_again(
         assert on.verdict("a") == Verdict(proved=True)
         assert (on.parked, on.card.free) == (["a"], 20)
         known = on.loop.scheduler.measured["a"]
+        print(f"{engine}, {way}: {', '.join(on.a.calls)}; {on.verdict('a')}")
         assert set(known.loads) == {"start", way}
         assert set(known.stops) == {way}
 
@@ -152,6 +153,7 @@ async def test_one_that_wakes_broken_is_restarted_before_anybody_gets_it_and_nev
 
         await on.use("b")
 
+        print(f"wakes {ill}: {verdict}; {', '.join(on.containers.acts)}")
         assert on.containers.acts[-1] == "stop box-a"
         assert on.parked == []
 
