@@ -20,6 +20,7 @@ import tomlkit
 from tests.double import events
 from tests.e2e.stack import ANVIL_CTL, Stack, free_ports
 
+EXHAUSTED = 529
 BROKEN = "LEAK\n```python\nx = = 1\n```"
 
 
@@ -33,6 +34,7 @@ def judging(stack: Stack) -> Iterator[Stack]:
         for mode in definition["modes"].values():
             mode["presets"]["planning"] = list(mode["presets"]["chat"])
         definition["modes"]["agentic"]["policy"] = {"verify": "cascade"}
+        definition.setdefault("router", {})["exhaustion_status"] = EXHAUSTED
 
     change(stack, judge)
     stack.run("up", "--mode", "agentic")
@@ -87,7 +89,7 @@ def test_what_nobody_is_trusted_with_gets_the_exhaustion_status(judging: Stack) 
         refused = ask(client, "planning")
         record = newest(client)
 
-    assert refused.status_code == 503
+    assert refused.status_code == EXHAUSTED
     assert record["dropped"] == {"starter": "denied"}
     shown = judging.run("route", "anything", "--model", "planning", expect=1).stdout
     assert "starter: the profile denies it this class" in shown
@@ -101,7 +103,7 @@ def test_a_pinned_tier_is_refused_by_the_gate_and_told_so(judging: Stack) -> Non
         fine = ask(client, "starter")
         record = newest(client)
 
-    assert refused.status_code == 503
+    assert refused.status_code == EXHAUSTED
     assert "The model starter is not trusted" in refused.text
     assert (denied["source"], denied["dropped"]) == ("pinned", {"starter": "denied"})
     assert fine.status_code == 200
