@@ -93,6 +93,7 @@ def test_what_nobody_is_trusted_with_gets_the_exhaustion_status(judging: Stack) 
     assert record["dropped"] == {"starter": "denied"}
     shown = judging.run("route", "anything", "--model", "planning", expect=1).stdout
     assert "starter: the profile denies it this class" in shown
+    assert f"nobody may answer: HTTP {EXHAUSTED}" in shown
     print(refused.text, record, shown, sep="\n")
 
 
