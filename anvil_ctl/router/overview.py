@@ -99,7 +99,8 @@ class Overview:
 
     def _nobody(self, request: Request, exchange: Exchange, judged: Judged, *, whole: bool) -> None:
         """Say what a completion would be refused with, and why if that is asked."""
-        refused = refusals.nobody(judged.decision, "asked for", HTTPStatus.SERVICE_UNAVAILABLE)
+        status = self._state.live.config.exhaustion_status
+        refused = refusals.nobody(judged.decision, "asked for", status)
         if not whole:
             refuse(request, exchange, refused.status, refused.kind, refused.message)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import subprocess
 import threading
@@ -19,6 +20,7 @@ import tomlkit
 from tests.double import events
 from tests.e2e.stack import ANVIL_CTL, Stack, free_ports
 
+EXHAUSTED = 529
 BROKEN = "LEAK\n```python\nx = = 1\n```"
 
 
@@ -32,6 +34,7 @@ def judging(stack: Stack) -> Iterator[Stack]:
         for mode in definition["modes"].values():
             mode["presets"]["planning"] = list(mode["presets"]["chat"])
         definition["modes"]["agentic"]["policy"] = {"verify": "cascade"}
+        definition.setdefault("router", {})["exhaustion_status"] = EXHAUSTED
 
     change(stack, judge)
     stack.run("up", "--mode", "agentic")
@@ -86,23 +89,27 @@ def test_what_nobody_is_trusted_with_gets_the_exhaustion_status(judging: Stack) 
         refused = ask(client, "planning")
         record = newest(client)
 
-    assert refused.status_code == 503
+    assert refused.status_code == EXHAUSTED
     assert record["dropped"] == {"starter": "denied"}
     shown = judging.run("route", "anything", "--model", "planning", expect=1).stdout
     assert "starter: the profile denies it this class" in shown
-    print(record, shown)
+    assert f"nobody may answer: HTTP {EXHAUSTED}" in shown
+    print(refused.text, record, shown, sep="\n")
 
 
 def test_a_pinned_tier_is_refused_by_the_gate_and_told_so(judging: Stack) -> None:
     with asker(judging) as client:
         refused = ask(client, "starter", "Plan the migration of the database.")
+        denied = newest(client)
         fine = ask(client, "starter")
         record = newest(client)
 
-    assert refused.status_code == 503
+    assert refused.status_code == EXHAUSTED
     assert "The model starter is not trusted" in refused.text
+    assert (denied["source"], denied["dropped"]) == ("pinned", {"starter": "denied"})
     assert fine.status_code == 200
     assert (record["source"], record["tier"]) == ("pinned", "starter")
+    print(refused.text, denied, record, sep="\n")
 
 
 def test_route_explains_without_asking_an_engine(judging: Stack) -> None:
@@ -143,13 +150,19 @@ def test_a_changed_flag_puts_what_was_allowed_in_doubt_and_profile_show_says_why
 
 
 class Double(threading.Thread):
-    """An engine that answers with one text, on one port, for as long as it lives."""
+    """An engine that answers with one text, on one port, for as long as it lives.
 
-    def __init__(self, text: str, port: int) -> None:
+    `probes` is how many had asked it by the time of its first answer, which takes `first_s`.
+    """
+
+    def __init__(self, text: str, port: int, first_s: float = 0) -> None:
         super().__init__(daemon=True)
         self.url = f"http://127.0.0.1:{port}"
+        self.probes: int | None = None
+        self._asked = 0
         self._text = text
         self._port = port
+        self._first_s = first_s
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
@@ -179,6 +192,10 @@ class Double(threading.Thread):
         lines = head.lower().split(b"\r\n")
         length = next(int(x.split(b":")[1]) for x in lines if x.startswith(b"content-length"))
         await reader.readexactly(length)
+        self._asked += 1
+        if self.probes is None:
+            await asyncio.sleep(self._first_s)
+            self.probes = self.probes or self._asked
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
             + b"".join(events.openai_events({"content": self._text}))
@@ -256,7 +273,8 @@ def test_a_broken_answer_is_left_to_the_next_tier_and_no_byte_of_it_leaves(
             assert "LEAK" not in answer.text + str(answer.headers)
             record = newest(client)
             assert record["failed"] == [["first", "CodeParses"]]
-            print(record)
+            leaked = "LEAK" in answer.text
+            print(f"the client got {len(answer.content)} bytes, LEAK among them: {leaked}", record)
     written = (tmp_path / "state" / "decisions.jsonl").read_text(encoding="utf-8")
     assert written.count("CodeParses") == 2
     assert "LEAK" not in written + (tmp_path / "router.log").read_text(encoding="utf-8")
@@ -267,6 +285,7 @@ def test_an_engine_that_dies_under_traffic_is_left_alone_until_one_request_finds
 ) -> None:
     port = free_ports(1)
     tiers: list[str] = []
+    tried: list[str] = []
     failures: list[int] = []
     over = threading.Event()
 
@@ -275,6 +294,7 @@ def test_an_engine_that_dies_under_traffic_is_left_alone_until_one_request_finds
             answer = ask(client, "chat", max_tokens=1)
             if answer.status_code == 200:
                 tiers.append(answer.headers["x-anvil-tier"])
+                tried.append(answer.headers["x-anvil-tiers-tried"])
             else:
                 failures.append(answer.status_code)
 
@@ -285,18 +305,27 @@ def test_an_engine_that_dies_under_traffic_is_left_alone_until_one_request_finds
             (told,) = [t for t in client.get("status").json()["tiers"] if t["id"] == "first"]
             return str(told["circuit"])
 
+        asking = [threading.Thread(target=traffic, args=(client,)) for _ in range(3)]
         with first:
-            asking = threading.Thread(target=traffic, args=(client,))
-            asking.start()
+            for each in asking:
+                each.start()
             until(lambda: "first" in tiers)
         tiers.clear()
         until(lambda: circuit() == "open")
         until(lambda: "second" in tiers)
-        with Double("Back again.", port):
+        with Double("Back again.", port, first_s=1) as back:
             tiers.clear()
             until(lambda: "first" in tiers)
             assert circuit() == "closed"
             over.set()
-            asking.join(60)
+            for each in asking:
+                each.join(60)
 
+    for told, run in itertools.groupby(tried):
+        print(f"{len(list(run)):4} answers, tried {told}")
+    print(
+        f"{failures} failed; asked of the engine that was back until its first answer: {back.probes}"
+    )
     assert failures == []
+    assert back.probes == 1
+    assert tiers.index("first") > 0, "meanwhile the other tier serves"

@@ -22,7 +22,7 @@ POINTS = (0.05, 0.3, 0.5, 0.75, 0.95)
 def puller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Puller]:
     names = [f"org/killed-{number}" for number in range(len(POINTS))]
     tiny = Repository("org/tiny", dict(sharded(SIZE)))
-    others = [replace(tiny, name=name) for name in [*names, "org/stopped"]]
+    others = [replace(tiny, name=name) for name in [*names, "org/stopped", "org/twice"]]
     gated = Repository("org/gated", dict(sharded(1 << 17)), gated=True)
     folder = tmp_path_factory.mktemp("puller")
     served = Hub.serving([tiny, *others, gated], tokens=["hf_good"])
@@ -57,6 +57,10 @@ def test_a_pull_that_is_killed_goes_on_with_the_bytes_that_are_missing(
     assert plan["to_move"] == done["moved"] == hub.moved() - before
     (found,) = puller.stack.json("models", "verify", repo)
     assert found["broken"] == []
+    print(
+        f"killed at {POINTS[number]:.0%} of a shard: {plan['to_move']} of {plan['size']} bytes were "
+        f"missing, {done['moved']} moved, the hub sent {hub.moved() - before}; verified"
+    )
 
 
 def test_ctrl_c_ends_the_container_and_loses_nothing(puller: Puller) -> None:
@@ -64,6 +68,7 @@ def test_ctrl_c_ends_the_container_and_loses_nothing(puller: Puller) -> None:
     running = puller.start("org/stopped")
 
     busy = puller.stack.run("pull", "org/stopped", expect=4)
+    print(busy.stderr)
     assert f"(process {running.pid})" in busy.stderr
     assert "next: anvil-ctl pull org/stopped --wait" in busy.stderr
 
@@ -75,6 +80,22 @@ def test_ctrl_c_ends_the_container_and_loses_nothing(puller: Puller) -> None:
     assert puller.stack.json("pull", "org/stopped")[0]["moved"] < 2 * SIZE
 
 
+def test_of_two_pulls_at_once_one_waits_and_finds_that_all_is_there(puller: Puller) -> None:
+    puller.hub.faults.append(Fault("slow", SHARD, SIZE // 2, rate=4_000_000))
+    before = puller.hub.moved()
+    running = puller.start("org/twice")
+
+    (second,) = puller.stack.json("pull", "org/twice", "--wait")
+
+    running.communicate()
+    moved = puller.hub.moved() - before
+    print(f"the second moved {second['moved']} bytes; the hub sent {moved} in all")
+    assert running.returncode == 0
+    assert second["moved"] == 0
+    (found,) = puller.stack.json("models", "verify", "org/twice")
+    assert (moved, found["broken"]) == (found["size"], [])
+
+
 def test_a_byte_that_changed_in_the_volume_is_named_and_its_file_alone_repaired(
     puller: Puller,
 ) -> None:
@@ -83,21 +104,26 @@ def test_a_byte_that_changed_in_the_volume_is_named_and_its_file_alone_repaired(
     puller.shell(f"printf x | dd of=$(readlink -f {snapshot}) bs=1 seek=5000 conv=notrunc")
 
     broken = puller.stack.run("models", "verify", "org/tiny", expect=1)
+    print(broken.stdout)
     assert f"{SHARD}: its bytes have changed" in broken.stdout
     assert "next: anvil-ctl pull org/tiny --verify" in broken.stdout
     before = len(puller.hub.sent)
     puller.stack.run("pull", "org/tiny", "--verify")
 
+    print(f"repaired by fetching {[each.path for each in puller.hub.sent[before:]]}")
     assert [each.path for each in puller.hub.sent[before:]] == [SHARD]
     puller.stack.run("models", "verify", "org/tiny")
 
 
 def test_a_gated_repository_says_where_to_accept_its_terms(puller: Puller) -> None:
     refused = puller.stack.run("pull", "org/gated", expect=3)
+    print(refused.stderr)
     assert f"accept them at {puller.hub.url}/org/gated" in refused.stderr
 
     opened = replace(puller.stack, extra={**puller.stack.extra, "HF_TOKEN": "hf_good"})
-    assert json.loads(opened.run("pull", "org/gated", "--json").stdout)[0]["moved"] > 0
+    (done,) = json.loads(opened.run("pull", "org/gated", "--json").stdout)
+    print(f"with a token {done['moved']} bytes moved")
+    assert done["moved"] > 0
 
 
 def test_the_starter_comes_by_the_same_path_and_is_not_removed_unasked(puller: Puller) -> None:

@@ -81,6 +81,7 @@ def test_a_model_that_does_not_fit_is_refused_before_a_byte_moves(small: Puller)
 
     refused = small.stack.run("pull", "org/tiny", expect=3)
 
+    print(refused.stderr)
     assert "next: " in refused.stderr
     assert small.hub.moved() == before
 
@@ -94,6 +95,7 @@ def test_a_disk_that_fills_up_is_said_and_the_pull_goes_on_once_there_is_room(
     small.shell("dd if=/dev/zero of=/store/other bs=1M || true")
     told, _ = running.communicate(timeout=120)
 
+    print(told)
     assert running.returncode == 1
     assert "the disk was full in the middle of" in told
     assert small.ended()
@@ -101,6 +103,7 @@ def test_a_disk_that_fills_up_is_said_and_the_pull_goes_on_once_there_is_room(
     small.hub.faults.clear()
     (plan,) = small.stack.json("pull", "org/tiny", "--headroom", "0", "--dry-run")
     (done,) = small.stack.json("pull", "org/tiny", "--headroom", "0")
+    print(f"with room again: {done['moved']} of {plan['size']} bytes moved")
     assert 0 < plan["to_move"] == done["moved"] < plan["size"]
     small.stack.run("models", "verify", "org/tiny")
 
@@ -112,6 +115,7 @@ def test_a_connection_without_a_byte_is_given_up_and_made_again(puller: Puller) 
 
     said = puller.stack.run("pull", "org/tiny", "--stall", "2")
 
+    print(said.stderr)
     assert stalled.struck.is_set()
     assert "no byte" in said.stderr
     (whole,) = puller.stack.json("models", "verify", "org/tiny")
@@ -123,6 +127,7 @@ def test_a_connection_without_a_byte_is_given_up_and_made_again(puller: Puller) 
 def test_copies_in_other_folders_are_left_out_and_named(puller: Puller) -> None:
     (plan,) = puller.stack.json("pull", "org/copies", "--dry-run")
 
+    print(f"chosen: {[each['path'] for each in plan['files']]}", plan["skipped"], sep="\n")
     assert {each["what"] for each in plan["skipped"]} == {"metal/", "original/"}
     assert not any("/" in each["path"] for each in plan["files"])
 
@@ -139,12 +144,14 @@ def test_what_would_be_removed_is_told_and_stays(puller: Puller) -> None:
 
 def test_of_a_gguf_repository_one_quantization_comes_with_all_its_shards(puller: Puller) -> None:
     unsaid = puller.stack.run("pull", "org/tiny-GGUF", expect=2)
+    print(unsaid.stderr)
     assert "next: choose one: --quant BF16" in unsaid.stderr
 
     puller.stack.run("pull", "org/tiny-GGUF:BF16")
     there = puller.shell(
         "cd /store/hub/models--org--tiny-GGUF/snapshots/* && find . -name '*.gguf'"
     )
+    print(there)
     assert sorted(there.split()) == [f"./BF16/tiny-BF16-0000{n}-of-00002.gguf" for n in (1, 2)]
 
 

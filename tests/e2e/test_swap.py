@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
+import time
+import urllib.request
 
 import openai
+import pytest
 
-from tests.e2e.stack import Stack, containers
+from tests.e2e.stack import Stack, containers, docker
 
 QUICK, LONG = "smollm2-135m-quick", "smollm2-135m-long"
 
@@ -74,3 +79,51 @@ def test_the_multiplexer_answers_clients_that_skip_the_router(flexibility: Stack
 
     assert answer.choices[0].message.content
     assert running(flexibility) == ["long-1"]
+
+
+def stands(stack: Stack) -> str:
+    """The shared role's state, or nothing while the multiplexer is away."""
+    url = f"http://127.0.0.1:{stack.port + 2}/healthz"
+    with contextlib.suppress(OSError), urllib.request.urlopen(url) as answer:
+        (role,) = json.load(answer)["roles"].values()
+        return str(role["state"])
+    return ""
+
+
+@pytest.mark.parametrize("state", ["ready", "draining", "stopping", "loading"])
+def test_a_multiplexer_that_is_killed_comes_back_and_strands_no_engine(
+    flexibility: Stack, openai_client: openai.OpenAI, state: str
+) -> None:
+    multiplexer = f"{flexibility.project}-multiplexer-1"
+    ask(openai_client, QUICK)
+
+    def asks(model: str, tokens: int) -> None:
+        with contextlib.suppress(openai.OpenAIError):
+            openai_client.chat.completions.create(
+                model=model,
+                max_tokens=tokens,
+                messages=[{"role": "user", "content": "Write a long story about a mountain."}],
+            )
+
+    clients = [threading.Thread(target=asks, args=(QUICK, 200))] if state == "draining" else []
+    if state != "ready":
+        clients.append(threading.Thread(target=asks, args=(LONG, 8)))
+    for each in clients:
+        each.start()
+        time.sleep(0.3)
+    until = time.monotonic() + 60
+    while (found := stands(flexibility)) != state:
+        assert time.monotonic() < until, found
+
+    docker("kill", multiplexer)
+    ran = running(flexibility)
+    docker("start", multiplexer)
+    while not (found := stands(flexibility)):
+        assert time.monotonic() < until + 60
+    print(f"{state}: {ran} ran when it was killed; it came back as {found}")
+    for each in clients:
+        each.join(timeout=120)
+
+    for model, tier in ((LONG, "long"), (QUICK, "quick"), (LONG, "long")):
+        assert ask(openai_client, model) == tier
+        assert running(flexibility) == [f"{tier}-1"]

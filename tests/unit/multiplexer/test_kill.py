@@ -72,6 +72,7 @@ async def test_killed_in_any_state_it_comes_back_and_strands_no_container(
         await WAYS[state](site, first)
         await site.until(first, state)
         await first.kill()
+    before = (sorted(site.containers.running()), len(site.containers.acts))
 
     site.daemon.may_stop.set()
     site.engines["a"].health = 200
@@ -80,6 +81,8 @@ async def test_killed_in_any_state_it_comes_back_and_strands_no_container(
         for name in ("b", "a", "b"):
             assert await site.asked(second, name) == (200, {"served_by": name})
 
+    acts = ", ".join(site.containers.acts[before[1] :])
+    print(f"{state}: {before[0]} ran when it was killed; b, a and b were served by: {acts}")
     assert site.containers.most == 1, "two of a role never ran at once"
     assert site.containers.running() == {"box-b"}
 

@@ -123,6 +123,7 @@ async def test_each_way_of_each_engine_is_taken_proved_and_taken_again(
         assert on.verdict("a") == Verdict(proved=True)
         assert (on.parked, on.card.free) == (["a"], 20)
         known = on.loop.scheduler.measured["a"]
+        print(f"{engine}, {way}: {', '.join(on.a.calls)}; {on.verdict('a')}")
         assert set(known.loads) == {"start", way}
         assert set(known.stops) == {way}
 
@@ -152,8 +153,25 @@ async def test_one_that_wakes_broken_is_restarted_before_anybody_gets_it_and_nev
 
         await on.use("b")
 
+        print(f"wakes {ill}: {verdict}; {', '.join(on.containers.acts)}")
         assert on.containers.acts[-1] == "stop box-a"
         assert on.parked == []
+
+
+@pytest.mark.parametrize(("engine", "way"), WAYS, ids=[f"{e}-{w}" for e, w in WAYS])
+async def test_each_way_of_each_engine_is_given_up_where_it_wakes_broken(
+    engine: str, way: str
+) -> None:
+    async with floor(park(engine, way), ill="garbled") as on:
+        for name in "abab":
+            await on.use(name)
+
+        print(f"{engine}, {way}: {on.verdict('a')}; {', '.join(on.containers.acts)}")
+        verdict = on.verdict("a")
+        assert verdict is not None
+        assert not verdict.proved
+        assert on.verdict("b") == Verdict(proved=True), "the other model's verdict is its own"
+        assert on.containers.acts[2:] == ["stop box-a", "start box-a", "stop box-a"]
 
 
 async def test_what_was_found_out_is_shown() -> None:

@@ -29,7 +29,7 @@ ENGINE = by_stream(OPENAI_TEXT, OPENAI_WHOLE)
 
 @asynccontextmanager
 async def stack(
-    tmp_path: Path, script: Script = ENGINE, *, server: str = ""
+    tmp_path: Path, script: Script = ENGINE, *, server: str = "", keys: str = ""
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Running]]:
     """Two local tiers, and a cloud tier without its key."""
     async with doubles.double(script) as engine:
@@ -38,6 +38,7 @@ async def stack(
             doubles.tier("two", engine.url, context_limit=10_000),
             doubles.tier("gone", "http://127.0.0.1:9", privacy="cloud", auth_env="NO_SUCH_KEY"),
             presets=PRESETS,
+            router_keys=keys,
         )
         headers = {"authorization": f"Bearer {TOKEN}"}
         async with (
@@ -125,6 +126,19 @@ async def test_no_decision_is_an_error(tmp_path: Path, body: bytes, status: int)
 
         assert answer.status_code == status
         assert "gone" not in answer.text
+
+
+async def test_where_nobody_may_answer_the_status_is_the_one_that_clients_get(
+    tmp_path: Path,
+) -> None:
+    keys = "exhaustion_status = 529"
+    async with stack(tmp_path, keys=keys) as (client, _running):
+        body = {"model": "mine", "messages": HELLO}
+        told = await client.post("/v1/route", json={**body, "explain": True})
+
+        assert told.status_code == 529
+        assert told.json()["notes"]
+        assert (await chat(client, model="mine")).status_code == 529
 
 
 # what has been done

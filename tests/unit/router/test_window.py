@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 
@@ -54,6 +55,33 @@ async def test_where_every_answer_is_unsound_the_client_gets_one_honest_error(
         assert [n for n in answer.headers if n.startswith("x-anvil")] == ["x-anvil-decision-id"]
         record = await newest(client)
         assert record["failed"] == [["a", "CodeParses"], ["b", "NonEmptyContent"]]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_each_tier_of_a_walk_is_checked_as_its_own_row_says(
+    tmp_path: Path, stream: bool
+) -> None:
+    """Who comes after a trusted tier is not trusted for it, nor a trusted one doubted."""
+
+    def trusted(tier: str) -> str:
+        row = {"tier_id": tier, "work_class": "bounded-edit", "decision": "allow",
+               "quality_score": 0.9, "sample_n": 9}  # fmt: skip
+        profile = {"schema": "anvil-ctl.profile/1", "entries": [row]}
+        (tmp_path / f"{tier}.json").write_text(json.dumps(profile))
+        return f'profile_path = "{tmp_path}/{tier}.json"'
+
+    scripts = (says(""), says(BROKEN), says(SOUND))
+    async with stack(tmp_path, *scripts, keys=trusted("a")) as (client, _running, _engines):
+        assert "LEAK" not in (await ask(client, "quick-edit", stream=stream)).text
+        record = await newest(client)
+        assert record["failed"] == [["a", "NonEmptyContent"], ["b", "CodeParses"]]
+        assert (record["tier"], record["handling"]) == ("c", "full")
+
+    async with stack(tmp_path, *scripts, keys=trusted("b")) as (client, _running, _engines):
+        assert "LEAK" in (await ask(client, "quick-edit", stream=stream)).text
+        record = await newest(client)
+        assert record["failed"] == [["a", "NonEmptyContent"]]
+        assert (record["tier"], record["handling"]) == ("b", "minimal")
 
 
 async def test_nothing_is_sent_while_an_answer_is_looked_at_and_then_all_of_it(

@@ -1,7 +1,8 @@
-"""The twenty-four worked examples, expected and got. `-v -s` prints them as a table."""
+"""The twenty-four worked examples, expected and got. `-s` prints them as a table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -104,14 +105,25 @@ def decide(case: Case) -> tuple[str, Decision]:
     return intent.source, route(case.config, intent, needs, case.profile, case.now)
 
 
+@pytest.fixture(scope="module")
+def table() -> Iterator[list[str]]:
+    lines = ["", f"{'':4} {'source':15} {'class':19} {'expected':31} {'got':31} handling"]
+    yield lines
+    print("\n".join(lines))
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_worked_example_comes_out_as_it_is_written(case: Case) -> None:
+def test_a_worked_example_comes_out_as_it_is_written(case: Case, table: list[str]) -> None:
     source, decision = decide(case)
 
     got = [each.tier.id for each in decision.candidates]
     plan = " ".join(handling(case.config, decision, each) for each in decision.candidates)
-    print(
-        f"{case.id:4} {source:16} {decision.work or '-':20} {', '.join(got) or decision.status(503)}"
+    expected, came = (
+        ", ".join(tiers) or str(status)
+        for tiers, status in ((case.tiers, case.status), (got, decision.status(503)))
+    )
+    table.append(
+        f"{case.id:4} {source:15} {decision.work or '-':19} {expected:31} {came:31} {plan}"
     )
     assert (source, decision.work, got) == (case.source, case.work, case.tiers)
     assert decision.status(503) == (case.status or 503)
