@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import tomlkit
 
-from anvil_ctl import swapping
+from anvil_ctl import swap_registry
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode, Router
 from anvil_ctl.config.schema import advice
@@ -19,7 +19,7 @@ from anvil_ctl.imagelock import pinned
 from anvil_ctl.rulebook import Rulebook
 from anvil_ctl.rules import Start, Verdict, judge
 from anvil_ctl.service import LABEL, Cache, Service, build, command_of, container_name
-from anvil_ctl.swapping import Swapped
+from anvil_ctl.swap_registry import Swapped
 from anvil_ctl.templating import digest, environment
 from anvil_ctl.weights.facts import Facts
 
@@ -342,7 +342,7 @@ class Renderer:
             for tier, service in pairs
             if tier.swap
         ]
-        return swapping.registry(self.config, mode, swapped)
+        return swap_registry.registry(self.config, mode, swapped)
 
 
 def _shared(services: list[Service]) -> list[Cache]:
