@@ -18,7 +18,7 @@ from anvil_ctl.lifecycle import journal as journals
 from anvil_ctl.lifecycle.effects import Effects
 from anvil_ctl.lifecycle.former import Former
 from anvil_ctl.lifecycle.interrupts import deferred
-from anvil_ctl.lifecycle.journal import Journal
+from anvil_ctl.lifecycle.journal import Interrupted, Journal
 from anvil_ctl.lifecycle.observe import Snapshot, goal
 from anvil_ctl.lifecycle.plan import DEFAULT_S, Act, Observed, Op, Plan, plan, plan_down
 from anvil_ctl.lifecycle.preview import Facts, Preview, preview
@@ -120,22 +120,23 @@ class Transition:
         with journals.lock(folder, verb):
             self._refuse_interrupted(verb)
             files = self.site.renderer.mode(target)
-            before = self.world.snapshot()
-            steps = self._plan(before, files)
-            refusals.refuse(verb, steps, before.observed)
-            shown = self._preview(verb, steps, before, files)
+            found = self.world.snapshot()
+            steps = self._plan(found, files)
+            refusals.refuse(verb, steps, found.observed)
+            shown = self._preview(verb, steps, found, files)
             refusals.refuse_another_plan(shown, expected)
             skipped = self.world.check_gates(files) if steps.acts else ()
-            # What a killed command had found is what `recover` goes back to, not its wreck.
-            former = self._former(before)
+            cut_off = journals.interrupted(folder)
+            before = self._before(found, cut_off)
             if not steps.acts:
                 journals.set_aside(folder)
                 formers.forget(folder)
                 return Outcome(steps, (), shown.hash)
-            formers.save(folder, former)
+            formers.save(folder, before.former)
             journals.set_aside(folder, replaced=True)
-            journal = Journal(folder, list(steps.source), target, shown.hash, skipped=[*skipped])
-            return self._transact(shown, steps, files, journal, _Before(before, former))
+            source = cut_off.source if cut_off else steps.source
+            journal = Journal(folder, list(source), target, shown.hash, skipped=[*skipped])
+            return self._transact(shown, steps, files, journal, before)
 
     def tidy(self) -> None:
         """Put away what a command left that had ended and was killed before it could."""
@@ -153,7 +154,7 @@ class Transition:
                 raise UsageError("no command was cut off: there is nothing to undo")
             former, target = formers.saved(folder), known(cut_off.target, "the journal")
             journal = Journal(folder, list(cut_off.source), target)
-            begun = _Before(self.world.snapshot(), former)
+            begun = _Before(_as_it_was(self.world.snapshot(), cut_off.source), former)
             cause = AnvilError("a command was cut off")
             self._undo(target, journal, begun, cause, whole=True)
             return former.mode if former else None
@@ -236,13 +237,16 @@ class Transition:
         )
         return evidence.write(self.site.home.evidence, evidence.record(facts, time.time()))
 
-    def _former(self, before: Snapshot) -> Former | None:
-        """What a failure leads back to."""
-        folder = self.site.home.journal
-        if journals.interrupted(folder) is not None:
+    def _before(self, found: Snapshot, cut_off: Interrupted | None) -> _Before:
+        """What a failure leads back to: after a killed command what that had found, not its wreck.
+
+        Where that cannot be read, what is found now has to do.
+        """
+        if cut_off is not None:
             with contextlib.suppress(AnvilError):
-                return formers.saved(folder)
-        return self.world.former(before)
+                former = formers.saved(self.site.home.journal)
+                return _Before(_as_it_was(found, cut_off.source), former)
+        return _Before(found, self.world.former(found))
 
     def _undo(
         self,
@@ -325,3 +329,10 @@ class Transition:
         control, hooks = self.world.control_hash(), self.world.hooks()
         proved = journals.interrupted(self.site.home.journal) is None
         return plan(found.observed, goal(self.site, files, control, hooks), proved=proved)
+
+
+def _as_it_was(found: Snapshot, source: tuple[str, ...]) -> Snapshot:
+    """What a command had found that was cut off, as far as its journal says: the modes of then."""
+    tiers = {mode: each for mode, each in found.observed.tiers.items() if mode in source}
+    observed = replace(found.observed, tiers=tiers, control_exists=bool(source))
+    return replace(found, observed=observed)

@@ -67,6 +67,39 @@ def test_a_recovery_that_fails_goes_back_to_what_the_killed_command_had_found(si
     assert outcomes(site)[-1] == "rolled_back"
 
 
+def test_a_first_start_that_was_cut_off_is_taken_back_to_nothing(site: Site) -> None:
+    cut_off_at(site, Op.READY)
+    world = FakeWorld(site, live(site, "agentic"))
+
+    assert Transition(site, world).undo_interrupted() is None
+
+    assert world.done[-2:] == ["down agentic", "stop router, multiplexer, guard"]
+    assert interrupted(site.home.journal) is None
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_recovery_of_a_first_start_that_fails_leaves_nothing_behind(
+    site: Site, kills: int
+) -> None:
+    for _ in range(kills):
+        cut_off_at(site, Op.READY)
+    world = FakeWorld(site, live(site, "agentic"), fail_at=Op.READY)
+
+    with pytest.raises(AnvilError, match="ready failed"):
+        Transition(site, world).run("recover", "agentic")
+
+    assert world.done[-2:] == ["down agentic", "stop router, multiplexer, guard"]
+
+
+def cut_off_at(site: Site, op: Op) -> None:
+    """A start from nothing, or the recovery of one, dies as it does this."""
+    again = interrupted(site.home.journal) is not None
+    found = live(site, "agentic") if again else NOTHING
+    world = FakeWorld(site, found, fail_at=op, failure=KilledError())
+    with pytest.raises(KilledError):
+        Transition(site, world).run("recover" if again else "up", "agentic")
+
+
 def test_a_journal_whose_command_ended_before_it_was_moved_asks_for_no_recovery(site: Site) -> None:
     journal = Journal(site.home.journal, ["agentic"], "flexibility", outcome="complete")
     journal.write()
