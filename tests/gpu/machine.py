@@ -12,11 +12,12 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +41,12 @@ done
 
 # Like NVIDIA's, it answers a query for the fields it is asked for, in their order.
 _SMI = """#!{python} -I
-import json, sys
+import json, pathlib, sys
 cards, asked = json.loads({cards!r}), dict(each.partition("=")[::2] for each in sys.argv[1:])
+held = pathlib.Path({held!r})
+if held.exists():
+    said = json.loads(held.read_text())
+    cards = [{{**card, "memory.used": said.get(card["uuid"], card["memory.used"])}} for card in cards]
 if asked.get("--format") != "csv,noheader,nounits" or "--query-gpu" not in asked:
     sys.exit("Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.")
 for card in cards:
@@ -50,6 +55,15 @@ for card in cards:
             print(f'Field "{{field}}" is not a valid field to query.')
             sys.exit(2)
     print(", ".join(card[field] for field in fields))
+"""
+
+# What cards are said to have in use, where that is not what they are made with.
+_HELD = "held.json"
+# Like systemd, it starts an engine again that has ended, until it is told to end itself.
+_AGAIN = """
+ip link set lo up
+trap 'kill -TERM $engine; wait $engine; exit' TERM
+while :; do dockerd "$@" & engine=$!; wait $engine; done
 """
 
 # Where this process may not raise limits, its engine may not either, and a container that asks for
@@ -110,6 +124,28 @@ class Machine:
             )
         return done.stdout.decode()
 
+    def restart(self) -> None:
+        """End this machine's engine, which is started again, and return before it is."""
+        (shell,) = _children(self.pid)
+        (engine,) = _children(shell)
+        os.kill(engine, signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[Callable[[str, int], None]]:
+        """Has a card, by its UUID, say that so many MiB of it are in use, for as long as it runs."""
+        file, used = self.folder / _HELD, dict[str, str]()
+
+        def hold(uuid: str, mib: int) -> None:
+            used[uuid] = str(mib)
+            # In one step: it may be read at any moment.
+            file.with_suffix(".new").write_text(json.dumps(used), encoding="utf-8")
+            file.with_suffix(".new").rename(file)
+
+        try:
+            yield hold
+        finally:
+            file.unlink(missing_ok=True)
+
     def load(self, tags: Sequence[str]) -> None:
         """Bring images over from the machine's own engine."""
         with subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE) as save:
@@ -157,7 +193,7 @@ def _command(folder: Path, cards: Sequence[Card]) -> list[str]:
     hook = _HOOK.replace("{uuids}", " ".join(each.uuid for each in cards))
     _write_program(folder / "bin" / "nvidia-container-runtime-hook", hook)
     said = json.dumps([_fields(each) for each in cards])
-    smi = _SMI.format(python=sys.executable, cards=said)
+    smi = _SMI.format(python=sys.executable, cards=said, held=str(folder / _HELD))
     _write_program(folder / "bin" / "nvidia-smi", smi)
     if not _may_raise_limits():
         limits, runc = folder / "limits.py", shutil.which("runc")
@@ -177,7 +213,7 @@ def _command(folder: Path, cards: Sequence[Card]) -> list[str]:
     return [
         *("setpriv", "--pdeathsig", "KILL"),
         *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("sh", "-c", 'ip link set lo up && exec dockerd "$@"', "dockerd", *options),
+        *("sh", "-c", _AGAIN, "dockerd", *options),
     ]
 
 
@@ -219,12 +255,16 @@ def _started(process: subprocess.Popen[bytes], folder: Path) -> Machine:
         time.sleep(0.1)
 
 
+def _children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(each) for each in found.split()]
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the engine, and with it its containers; what it leaves ends with its namespaces."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     with contextlib.suppress(OSError):
-        for child in children.read_text(encoding="ascii").split():
-            subprocess.run(["kill", "-TERM", child], check=False)
+        for child in _children(process.pid):
+            os.kill(child, signal.SIGTERM)
     try:
         process.wait(_STOP_S)
     except subprocess.TimeoutExpired:

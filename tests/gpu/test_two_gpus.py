@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,8 @@ from anvil_ctl.config import Mode, Tier
 from tests.e2e.stack import containers
 from tests.gpu.conftest import FAST, HEAVY, TwoGpus
 from tests.gpu.double import LAST_WORDS
+from tests.lab.command import at, run
+from tests.lab.site import settled
 
 ABSENT = HEAVY[:-1] + "f"
 CARDS = {"heavy": HEAVY, "fast": FAST}
@@ -96,6 +99,45 @@ def test_an_engine_that_dies_is_said_with_its_cause_and_the_old_mode_comes_back(
     print(done.stderr)
     assert f"the card has too little free memory ({words}) [D16]; exit status 1" in done.stderr
     assert "next: anvil-ctl doctor --only D16, then lower vram_mib" in done.stderr
+    check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
+
+
+def test_a_card_that_gives_its_memory_back_slowly_is_waited_for(two_gpus: TwoGpus) -> None:
+    released: list[str] = []
+
+    with two_gpus.machine.holding() as held:
+
+        def down() -> None:
+            held(HEAVY, 90_000)
+            threading.Timer(4, free).start()
+
+        def free() -> None:
+            held(HEAVY, 4)
+            released.append(HEAVY)
+
+        done = run(two_gpus.stack, "switch", "flexibility", meddle=at("down", "working", down))
+
+    assert done.code == 0, done.words
+    assert released
+    assert done.phases["free"] > 1
+    assert "role heavy: 90000 of 97887 MiB are in use" in done.said
+    check_live(two_gpus, "flexibility", heavy="flex-gptoss-120b", fast="flex-qwen36-27b")
+
+
+def test_an_engine_of_docker_that_is_restarted_costs_a_switch_and_nothing_else(
+    two_gpus: TwoGpus,
+) -> None:
+    restart = at("up", "done", two_gpus.machine.restart)
+
+    done = run(two_gpus.stack, "switch", "agentic", meddle=restart)
+
+    # Whichever of the two is live then, it is so as a whole, and the other has no container.
+    print(done.words)
+    assert done.code in {0, 1}
+    mode = "agentic" if done.code == 0 else "flexibility"
+    assert settled(two_gpus.stack, mode, within_s=60)
+    if done.code:
+        two_gpus.stack.run("switch", "agentic")
     check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
 
 

@@ -28,6 +28,8 @@ class Ran:
     held: float | None = None
     undo: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    # What its steps have said on the way.
+    said: str = ""
 
     @property
     def seconds(self) -> float:
@@ -68,6 +70,7 @@ def run(
 
 def _note(ran: Ran, event: Event) -> None:
     step, state = str(event["step"]), event["state"]
+    ran.said += f"{event['text']} {event.get('detail', '')}\n"
     if step.startswith("hold.") and state == "working":
         ran.held = time.monotonic()
     if step == "undo":

@@ -283,6 +283,16 @@ def _router_restarts(stack: Stack) -> object:
     return docker("restart", "--time", "0", f"{stack.project}-router-1")
 
 
+def _ignores(stack: Stack) -> object:
+    """A paused engine hears no SIGTERM."""
+    return docker("pause", container(stack, "agentic"))
+
+
+def _unplug(stack: Stack) -> object:
+    """Take the router off the network that the engines are on."""
+    return docker("network", "disconnect", "--force", stack.project, f"{stack.project}-router-1")
+
+
 _NOTHING = contextlib.nullcontext()
 _THIEF, _EARLY_THIEF = _Thief(), _Thief()
 _WRONG_NAME = {"env": {"LLAMA_ARG_ALIAS": "another"}}
@@ -327,6 +337,8 @@ FAULTS: tuple[Fault, ...] = (
         _each("up", "working", _router_restarts),
         retries=4,
     ),
+    Fault("the old engine ignores SIGTERM", 0, None, _each("down", "working", _ignores), _unpaused),
+    Fault("the router loses its network", 1, None, _each("up", "working", _unplug)),
     Fault("an answer outlives the drain", 1, options=("--drain-timeout", "1"), streams=True),
     Fault(
         "the same with --force-drain",
