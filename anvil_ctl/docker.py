@@ -31,6 +31,8 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
     restarts: int = 0
     host_ports: frozenset[int] = frozenset()
+    # Whether it is on any network: without one its ports are not published either.
+    attached: bool = True
 
     @property
     def running(self) -> bool:
@@ -140,6 +142,11 @@ class Docker:
                 return _record(self._client().container.inspect(name))
             except NoSuchContainer:
                 return None
+
+    def remove_container(self, name: str) -> None:
+        """End a container at once and remove it."""
+        with translated():
+            self._client().container.remove(name, force=True)
 
     def container_logs(self, name: str, lines: int = 40) -> str:
         """The last lines that a container wrote, both streams; empty if it is gone."""
@@ -268,6 +275,7 @@ def _record(found: Inspected) -> Container:
         exit_code=state.exit_code or 0,
         labels=dict(found.config.labels or {}),
         restarts=found.restart_count or 0,
+        attached=bool(found.network_settings.networks),
         host_ports=frozenset(
             int(binding.host_port)
             for bindings in published.values()

@@ -17,7 +17,7 @@ from anvil_ctl.lifecycle import devices, engines, holding, hooks, starting
 from anvil_ctl.lifecycle.admin import Admin
 from anvil_ctl.lifecycle.observe import multiplexer_admin, router_admin
 from anvil_ctl.lifecycle.plan import PRE_HOOK, Act, Op
-from anvil_ctl.lifecycle.projects import control_project, mode_project
+from anvil_ctl.lifecycle.projects import control_project, control_up, mode_project
 from anvil_ctl.lifecycle.proof import prove
 from anvil_ctl.lifecycle.watch import Watch
 from anvil_ctl.paths import bundle
@@ -166,7 +166,7 @@ class RealEffects:
         mode_project(self.site, self.docker, mode).down(_STOP_S)
 
     def _control(self, _act: Act) -> None:
-        control_project(self.site, self.docker).up_and_wait(timeout_s=90)
+        control_up(self.site, self.docker)
 
     def _up(self, act: Act) -> None:
         """The whole mode, or one tier of it where they load one after the other."""

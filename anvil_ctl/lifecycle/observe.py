@@ -86,8 +86,9 @@ def _control(containers: Iterable[Container]) -> list[Container]:
 
 
 def _control_hash(containers: Iterable[Container]) -> str | None:
-    """The one hash that all running control containers carry; None if any is missing."""
-    running = [each for each in _control(containers) if each.running]
+    """The one hash that all running control containers carry; None if any is missing, or is where
+    nobody can reach it."""
+    running = [each for each in _control(containers) if each.running and each.attached]
     hashes = {each.labels.get(f"{LABEL}.config-hash", "") for each in running}
     return hashes.pop() if len(running) == len(CONTROL) and len(hashes) == 1 else None
 

@@ -10,6 +10,7 @@ from anvil_ctl.docker import Docker
 from anvil_ctl.errors import UsageError
 from anvil_ctl.lifecycle.observe import CONTROL
 from anvil_ctl.paths import bundle
+from anvil_ctl.service import LABEL
 from anvil_ctl.site import Site
 
 
@@ -48,3 +49,17 @@ def projects_of(
         held = known[site.config.project_of(mode)]
         if not services or set(services) & held:
             yield mode_project(site, docker, mode), [each for each in services if each in held]
+
+
+def detached(site: Site, docker: Docker) -> list[str]:
+    """The control containers that have lost their networks."""
+    found = docker.containers(f"{LABEL}.project={site.project}")
+    return [each.name for each in found if f"{LABEL}.control" in each.labels and not each.attached]
+
+
+def control_up(site: Site, docker: Docker) -> None:
+    """Start the control project and wait until it is healthy. What has lost its networks is made
+    anew: Compose looks at definitions, and that of such a container is as it was."""
+    for name in detached(site, docker):
+        docker.remove_container(name)
+    control_project(site, docker).up_and_wait(timeout_s=90)
