@@ -338,7 +338,8 @@ FAULTS: tuple[Fault, ...] = (
         retries=4,
     ),
     Fault("the old engine ignores SIGTERM", 0, None, _each("down", "working", _ignores), _unpaused),
-    Fault("the router loses its network", 1, None, _each("up", "working", _unplug)),
+    # Its published port goes with it: until the way back has made it anew, nobody can be kept.
+    Fault("the router loses its network", 1, None, _each("up", "working", _unplug), cuts=True),
     Fault("an answer outlives the drain", 1, options=("--drain-timeout", "1"), streams=True),
     Fault(
         "the same with --force-drain",
