@@ -33,10 +33,11 @@ class Puller:
         return running
 
     def ended(self) -> bool:
-        """Whether no container works on the volume, looked at for a while."""
+        """Whether no container works on the volume and the hub has noticed, looked at for a while:
+        one that sends slowly finds out late that nobody listens."""
         until = time.monotonic() + 20
         label = f"--filter=label=dev.anvil.store={self.stack.volume}"
-        while docker("ps", "--quiet", label).strip():
+        while docker("ps", "--quiet", label).strip() or self.hub.sending:
             if time.monotonic() > until:
                 return False
             time.sleep(0.1)

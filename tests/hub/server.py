@@ -40,6 +40,8 @@ class Hub:
     tokens: frozenset[str] = frozenset()
     faults: list[Fault] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    # The content answers that are on their way: each is in `sent` once it has ended.
+    sending: set[object] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     url: str = ""
     content_url: str = ""
@@ -144,7 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
             refused.strike()
             return self.reply(503)
         self.reply(status, headers=headers)
-        self._send(entry, start, end)
+        self.hub.sending.add(self)
+        try:
+            self._send(entry, start, end)
+        finally:
+            self.hub.sending.discard(self)
         return None
 
     def _send(self, entry: Entry, start: int, end: int) -> None:
