@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     model: Annotated[str, typer.Option("--model", help="Preset, tier or served name.")] = "chat",
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer.")] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask one question through the router and print who answered, and how fast."""
     from dataclasses import asdict

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def commands(
     mode: Annotated[str | None, typer.Option("--mode", help="Only this mode.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Each tier's engine command, and its flags that the pinned version does not know.
 

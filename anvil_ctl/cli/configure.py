@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson, DryRun
 
 if TYPE_CHECKING:
     from anvil_ctl.config.load import Definition
     from anvil_ctl.paths import Home
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[
     str, typer.Argument(help="With dots; tiers by id: modes.agentic.tiers.starter.slots")
 ]
@@ -57,9 +57,7 @@ def get(key: Key, as_json: AsJson = False) -> None:
 def set_(
     key: Key,
     value: Annotated[str, typer.Argument(help="The new value, of the type that the key has.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the value, and write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Change one key; comments and order stay, and the old file is kept as NAME.bak.N."""
     from anvil_ctl.config.change import change

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson
 
 if TYPE_CHECKING:
     from anvil_ctl.clients.facts import Facts
@@ -39,7 +40,7 @@ def connect(
     file: Annotated[
         Path | None, typer.Option("--file", help="Another settings file for --write.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print how a client reaches the router: eval "$(anvil-ctl connect env)" for a shell."""
     from anvil_ctl import site as sites

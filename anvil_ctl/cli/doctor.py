@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def doctor(
     mode: Annotated[
         str | None, typer.Option("--mode", help="The mode to check for; else the live one.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Look at what costs: cards, caches, one token of each.")
     ] = False,

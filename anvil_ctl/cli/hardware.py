@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import answering
+from anvil_ctl.cli.options import AsJson
 
 
 def register(app: typer.Typer) -> None:
     app.command()(hardware)
 
 
-def hardware(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def hardware(as_json: AsJson = False) -> None:
     """This machine's cards and what is around them, and the site that init would choose."""
     from dataclasses import asdict
 

@@ -8,9 +8,7 @@ import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+from anvil_ctl.cli.options import AsJson, DryRun
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import Answering, answering
+from anvil_ctl.cli.options import DryRun
 
 if TYPE_CHECKING:
     from anvil_ctl.docker import Docker
@@ -50,9 +51,7 @@ def init(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Create the volume without asking.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write anvil.toml for this machine's cards, tokens and the volume; then run doctor.
 

@@ -8,11 +8,10 @@ import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
+from anvil_ctl.cli.options import AsJson
 
 if TYPE_CHECKING:
     from anvil_ctl.config import Mode, Tier
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from anvil_ctl.cli import console
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from anvil_ctl.cli.options import AsJson, DryRun
 
 
 def register(app: typer.Typer) -> None:
@@ -101,9 +100,7 @@ def set_verdict(
     verdict: Annotated[
         Literal["allow", "allow-with-verify", "deny"], typer.Argument(help="What it may do.")
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it may do now, and change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Say what a tier of the live mode may do with a class of work; it is kept."""
     from anvil_ctl import site as sites

@@ -8,11 +8,11 @@ import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
+from anvil_ctl.cli.options import AsJson, DryRun
 
 if TYPE_CHECKING:
     from anvil_ctl.models import Models
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 What = Annotated[str, typer.Argument(help="A path, a source or the end of either, as `ls` has it.")]
 
 
@@ -84,9 +84,7 @@ def remove(
     orphans: Annotated[
         bool, typer.Option("--orphans", help="Parts and locks that pulls have left behind.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Take a model away. One that a tier needs is refused, unless that is said too."""

@@ -11,9 +11,11 @@ import typer
 from anvil_ctl.cli import console
 from anvil_ctl.cli.console import Progress
 from anvil_ctl.cli.opened import installation
+from anvil_ctl.cli.options import AsJson, DryRun
 
 if TYPE_CHECKING:
     from anvil_ctl.config import Mode
+    from anvil_ctl.lifecycle.recovery import Recovery
     from anvil_ctl.lifecycle.transition import Outcome, Transition
 
 DrainTimeout = Annotated[
@@ -22,7 +24,6 @@ DrainTimeout = Annotated[
 ForceDrain = Annotated[
     bool, typer.Option("--force-drain", help="Cut answers that still run after that time.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")]
 Expected = Annotated[
     str | None, typer.Option("--plan", help="Only if the plan still has this hash.")
 ]
@@ -31,7 +32,9 @@ SkipGates = Annotated[
     typer.Option("--skip-gate", metavar="ID", help="Go on though this check fails. Repeatable."),
 ]
 Shown = Annotated[Progress, typer.Option("--progress", help="How progress is shown.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+_NOTHING_CUT_OFF = "no command was cut off: nothing to recover"
 
 
 def register(app: typer.Typer) -> None:
@@ -85,53 +88,45 @@ def recover(
 ) -> None:
     """Finish what a command that was cut off had begun, or take it back where that fails."""
     from anvil_ctl.lifecycle.journal import interrupted
+    from anvil_ctl.lifecycle.recovery import Way, recovery
 
     transition, _ = _prepare(None, 30, force_drain=False)
-    found = interrupted(transition.site.home.journal)
+    found = recovery(interrupted(transition.site.home.journal), undo=undo)
     if dry_run:
-        console.say(_foretold(transition, undo=undo))
-    elif found is None:
+        console.say(_foretold(transition, found))
+    elif found.way is Way.NONE:
         transition.tidy()
-        console.say("no command was cut off: nothing to recover")
-    elif found.target == "down" and undo and found.source:
-        _finish(transition, found.source[0], progress)
-    elif found.target == "down":
+        console.say(_NOTHING_CUT_OFF)
+    elif found.way is Way.STOP:
         _stop(transition, None, progress)
-    elif undo or found.undoing:
+    elif found.mode is None:
         _take_back(transition, progress)
     else:
-        _finish(transition, found.target, progress)
+        _bring_up(transition, found, found.mode, progress)
 
 
-def _foretold(transition: Transition, *, undo: bool) -> str:
-    """What `recover` would do."""
-    from anvil_ctl.config.modes import known
+def _foretold(transition: Transition, found: Recovery) -> str:
     from anvil_ctl.lifecycle import former
-    from anvil_ctl.lifecycle.journal import interrupted
+    from anvil_ctl.lifecycle.recovery import Way
 
-    folder = transition.site.home.journal
-    found = interrupted(folder)
-    if found is None:
-        return "no command was cut off: nothing to recover"
-    if found.target == "down" and not (undo and found.source):
-        return str(transition.preview("down", None))
-    if found.target == "down":
-        return str(transition.preview("recover", known(found.source[0], "the journal")))
-    if not (undo or found.undoing):
-        return str(transition.preview("recover", known(found.target, "the journal")))
-    before = former.saved(folder)
-    live = before.mode if before else "nothing"
-    return f"would bring back {live}, as before the command that was cut off ({found})"
+    if found.way is Way.NONE:
+        return _NOTHING_CUT_OFF
+    if found.way is Way.UNDO:
+        before = former.saved(transition.site.home.journal)
+        return f"would bring back {before.mode if before else 'nothing'}, as it was"
+    verb = "down" if found.way is Way.STOP else "recover"
+    return str(transition.preview(verb, found.mode))
 
 
-def _finish(transition: Transition, target: str, progress: Progress) -> None:
-    """Bring a mode up from whatever a command left; take that command back where it fails."""
-    from anvil_ctl.config.modes import known
+def _bring_up(transition: Transition, found: Recovery, mode: Mode, progress: Progress) -> None:
     from anvil_ctl.errors import ConfigError, GateError
+    from anvil_ctl.lifecycle.recovery import Way
 
     try:
-        _carry_out(transition, "recover", known(target, "the journal"), None, progress)
+        _carry_out(transition, "recover", mode, None, progress)
     except (GateError, ConfigError) as error:
+        if found.way is not Way.FINISH:
+            raise
         console.note(f"it cannot be finished: {error.message}")
         _take_back(transition, progress)
 

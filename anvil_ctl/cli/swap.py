@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from anvil_ctl.cli import console
+from anvil_ctl.cli.options import AsJson, DryRun
 
 
 def register(app: typer.Typer) -> None:
@@ -15,10 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def swap(
     model: Annotated[str, typer.Argument(help="A tier that swaps, or its served name.")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring in a model that shares its role with others, and wait until it answers.
 

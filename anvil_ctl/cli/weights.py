@@ -8,6 +8,7 @@ import typer
 
 from anvil_ctl.cli import console
 from anvil_ctl.cli.opened import installation
+from anvil_ctl.cli.options import AsJson, DryRun
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +41,7 @@ def pull(
     to: Annotated[
         str | None, typer.Option("--to", help="Path in the volume, for what is no repository.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Take checksums of what is there, too.")
     ] = False,
@@ -59,7 +58,7 @@ def pull(
     headroom: Annotated[
         float, typer.Option("--headroom", min=0, help="GB that stay free beside the weights.")
     ] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring weights into the volume: planned, resumed where it stopped, checked, written down."""
     from anvil_ctl.fetching import Options, Pulling

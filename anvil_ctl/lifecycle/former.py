@@ -14,7 +14,7 @@ from anvil_ctl.errors import AnvilError
 from anvil_ctl.history import write_atomically
 from anvil_ctl.lifecycle import holding, starting
 from anvil_ctl.lifecycle.observe import Snapshot, multiplexer_admin, router_admin
-from anvil_ctl.lifecycle.projects import control_up, detached, mode_project
+from anvil_ctl.lifecycle.projects import control_up, drop_detached, mode_project
 from anvil_ctl.lifecycle.proof import prove
 from anvil_ctl.site import Site
 
@@ -110,7 +110,7 @@ def reinstate(site: Site, docker: Docker, former: Former, failed: Mode) -> None:
     folder = site.control_folder / "control"
     _put(folder / "router.toml", former.router, spare / "router.toml")
     _put(folder / "registry.json", former.registry, spare / "registry.json")
-    if detached(site, docker):
+    if drop_detached(site, docker):
         control_up(site, docker)
     multiplexer, router = multiplexer_admin(site), router_admin(site)
     multiplexer.reload()

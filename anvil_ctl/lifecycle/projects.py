@@ -51,15 +51,19 @@ def projects_of(
             yield mode_project(site, docker, mode), [each for each in services if each in held]
 
 
-def detached(site: Site, docker: Docker) -> list[str]:
-    """The control containers that have lost their networks."""
-    found = docker.containers(f"{LABEL}.project={site.project}")
-    return [each.name for each in found if f"{LABEL}.control" in each.labels and not each.attached]
-
-
 def control_up(site: Site, docker: Docker) -> None:
-    """Start the control project and wait until it is healthy. What has lost its networks is made
-    anew: Compose looks at definitions, and that of such a container is as it was."""
-    for name in detached(site, docker):
-        docker.remove_container(name)
+    """Start the control project and wait until it is healthy."""
+    drop_detached(site, docker)
     control_project(site, docker).up_and_wait(timeout_s=90)
+
+
+def drop_detached(site: Site, docker: Docker) -> bool:
+    """Remove the control containers that have lost their networks; whether there were any.
+
+    Compose would leave them: it looks at definitions, and theirs are as they were.
+    """
+    found = docker.containers(f"{LABEL}.project={site.project}")
+    lost = [each.name for each in found if f"{LABEL}.control" in each.labels and not each.attached]
+    for name in lost:
+        docker.remove_container(name)
+    return bool(lost)

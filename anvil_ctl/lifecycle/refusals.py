@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from anvil_ctl.config.model import Machine
-from anvil_ctl.errors import GateError
+from anvil_ctl.errors import BusyError, GateError
+from anvil_ctl.lifecycle.journal import Interrupted
 from anvil_ctl.lifecycle.plan import Observed, Op, Plan
 from anvil_ctl.lifecycle.preview import Preview
 
@@ -15,6 +16,12 @@ def refuse_plan_only(machine: Machine) -> None:
             "nothing was started: anvil.toml is a plan for another machine (machine.plan_only)",
             hint="on the machine that has its cards: anvil-ctl config set machine.plan_only false",
         )
+
+
+def refuse_interrupted(verb: str, cut_off: Interrupted | None) -> None:
+    """After a command that was cut off only `recover` goes on. BusyError if this is another."""
+    if cut_off and verb != "recover":
+        raise BusyError(f"an earlier command was cut off ({cut_off})", hint="anvil-ctl recover")
 
 
 def refuse(verb: str, steps: Plan, before: Observed) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anvil_ctl.config import Mode
 from anvil_ctl.config.modes import known
-from anvil_ctl.errors import AnvilError, BusyError, NotRestoredError, UsageError
+from anvil_ctl.errors import AnvilError, NotRestoredError, UsageError
 from anvil_ctl.events import Event, Report, State, silent
 from anvil_ctl.history import History
 from anvil_ctl.lifecycle import evidence, refusals
@@ -95,11 +95,12 @@ class Transition:
         if target is None:
             return self._preview(verb, plan_down(found.observed), found, None)
         files = self.site.renderer.mode(target)
-        steps = self._plan(found, files)
+        cut_off = journals.interrupted(self.site.home.journal)
+        steps = self._plan(found, files, cut_off)
         shown = self._preview(verb, steps, found, files)
         try:
             refusals.refuse_plan_only(self.site.config.machine)
-            self._refuse_interrupted(verb)
+            refusals.refuse_interrupted(verb, cut_off)
             refusals.refuse(verb, steps, found.observed)
             if steps.acts:
                 self.world.check_gates(files)
@@ -118,20 +119,19 @@ class Transition:
         refusals.refuse_plan_only(self.site.config.machine)
         folder = self.site.home.journal
         with journals.lock(folder, verb):
-            self._refuse_interrupted(verb)
+            cut_off = journals.interrupted(folder)
+            refusals.refuse_interrupted(verb, cut_off)
             files = self.site.renderer.mode(target)
             found = self.world.snapshot()
-            steps = self._plan(found, files)
+            steps = self._plan(found, files, cut_off)
             refusals.refuse(verb, steps, found.observed)
             shown = self._preview(verb, steps, found, files)
             refusals.refuse_another_plan(shown, expected)
-            skipped = self.world.check_gates(files) if steps.acts else ()
-            cut_off = journals.interrupted(folder)
-            before = self._before(found, cut_off)
             if not steps.acts:
-                journals.set_aside(folder)
-                formers.forget(folder)
+                self._put_away()
                 return Outcome(steps, (), shown.hash)
+            skipped = self.world.check_gates(files)
+            before = self._before(found, cut_off)
             formers.save(folder, before.former)
             journals.set_aside(folder, replaced=True)
             source = cut_off.source if cut_off else steps.source
@@ -140,10 +140,10 @@ class Transition:
 
     def tidy(self) -> None:
         """Put away what a command left that had ended and was killed before it could."""
-        with journals.lock(self.site.home.journal, "recover"):
-            if journals.interrupted(self.site.home.journal) is None:
-                journals.set_aside(self.site.home.journal)
-                formers.forget(self.site.home.journal)
+        folder = self.site.home.journal
+        with journals.lock(folder, "recover"):
+            if journals.interrupted(folder) is None:
+                self._put_away()
 
     def undo_interrupted(self) -> Mode | None:
         """Take back what a command that was cut off had done; the mode that is live again."""
@@ -297,10 +297,9 @@ class Transition:
         if not before.control_exists:
             effects.perform(Act(Op.STOP, "router, multiplexer, guard", "the start failed"))
 
-    def _refuse_interrupted(self, verb: str) -> None:
-        cut_off = journals.interrupted(self.site.home.journal)
-        if cut_off and verb != "recover":
-            raise BusyError(f"an earlier command was cut off ({cut_off})", hint="anvil-ctl recover")
+    def _put_away(self) -> None:
+        journals.set_aside(self.site.home.journal)
+        formers.forget(self.site.home.journal)
 
     def _announce(self, shown: Preview) -> None:
         if shown.steps:
@@ -325,10 +324,10 @@ class Transition:
         )
         return preview(verb, steps, facts)
 
-    def _plan(self, found: Snapshot, files: ModeFiles) -> Plan:
+    def _plan(self, found: Snapshot, files: ModeFiles, cut_off: Interrupted | None) -> Plan:
         control, hooks = self.world.control_hash(), self.world.hooks()
-        proved = journals.interrupted(self.site.home.journal) is None
-        return plan(found.observed, goal(self.site, files, control, hooks), proved=proved)
+        wanted = goal(self.site, files, control, hooks)
+        return plan(found.observed, wanted, proved=cut_off is None)
 
 
 def _as_it_was(found: Snapshot, source: tuple[str, ...]) -> Snapshot:
