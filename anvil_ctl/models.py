@@ -210,10 +210,9 @@ class Models:
                     f"{row.manifest.path} is needed by {', '.join(row.used_by)}",
                     hint=f"to remove it all the same: anvil-ctl models rm {what} --needed",
                 )
-            gone, freed = [row.manifest.path], row.manifest.size
-            if not dry_run:
-                request = {"path": row.manifest.path}
-                freed = self.store.ask("remove", request, lambda _said: None)["freed"]
+            request = {"path": row.manifest.path, "dry_run": dry_run}
+            said = self.store.ask("remove", request, lambda _said: None)
+            gone, freed = [row.manifest.path], said["freed"]
         if orphans:
             said = self.store.ask("clean", {"dry_run": dry_run}, lambda _said: None)
             gone, freed = [*gone, *said["parts"], *said["locks"]], freed + said["freed"]

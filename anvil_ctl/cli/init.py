@@ -65,10 +65,10 @@ def init(
     home, engine = Home.from_environ(), answering()
     asked = Asked(site, parse_platform(platform), parse_gpus(gpu or []))
     chosen = Choices(project, port, engine_port, volume)
+    write(home, engine, asked, chosen, force=force, tokens=tokens, dry_run=dry_run)
     if dry_run:
-        _foretell(home, engine, asked, chosen, force=force, tokens=tokens)
+        _foretell_volume(engine, chosen.models_volume)
         return
-    write(home, engine, asked, chosen, force=force, tokens=tokens)
     found = sites.load(home)
     if found.config.machine.plan_only:
         _show_plan(found)
@@ -87,38 +87,31 @@ def write(
     *,
     force: bool = False,
     tokens: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Write the definition and the tokens, unless they are there, and say which it was."""
     from anvil_ctl import init as writing
 
+    wrote = "would write" if dry_run else "wrote"
     if home.config.exists() and not force:
         console.say(f"{home.config} is there: left as it is (--force writes it anew)")
     else:
-        _write_definition(home, engine, asked, chosen, force=force)
-    if writing.write_tokens(home, renew=tokens):
-        console.say(f"wrote new tokens to {home.secrets} (mode 0600)")
+        texts = _rendered(engine, asked, chosen)
+        for done in writing.write_definition(home, texts, force=force, dry_run=dry_run):
+            copied = f" (before: {done.copy})" if done.copy else ""
+            same = f"{done.path} says just that already: left as it is"
+            console.say(f"{wrote} {done.path}{copied}" if done.changed else same)
+    if writing.write_tokens(home, renew=tokens, dry_run=dry_run):
+        console.say(f"{wrote} new tokens to {home.secrets} (mode 0600)")
     else:
         console.say(f"{home.secrets} has its tokens: left as it is (--tokens makes new ones)")
 
 
-def _foretell(
-    home: Home, engine: Answering, asked: Asked, chosen: Choices, *, force: bool, tokens: bool
-) -> None:
-    """Say what `init` would write, and what it would leave as it is."""
-    from anvil_ctl import init as writing
-
-    if home.config.exists() and not force:
-        console.say(f"{home.config} is there: it would be left as it is (--force writes it anew)")
-    else:
-        texts = _rendered(engine, asked, chosen)
-        for name in (*texts.modes, home.config.name):
-            console.say(f"would write {home.config.with_name(name)}")
-    for name in writing.missing_tokens(home, renew=tokens):
-        console.say(f"would write a new {name} to {home.secrets}")
+def _foretell_volume(engine: Answering, name: str) -> None:
     if engine.docker is None:
-        console.note(f"not known: the volume {chosen.models_volume}: {engine.problem}")
-    elif not engine.docker.volume_exists(chosen.models_volume):
-        console.say(f"would create the volume {chosen.models_volume}")
+        console.note(f"not known: whether there is a volume {name}: {engine.problem}")
+    elif not engine.docker.volume_exists(name):
+        console.say(f"would create the volume {name}")
 
 
 def _rendered(engine: Answering, asked: Asked, chosen: Choices) -> Texts:
@@ -135,19 +128,6 @@ def _rendered(engine: Answering, asked: Asked, chosen: Choices) -> Texts:
     for each in proposed.notes:
         console.note(f"note: {each}")
     return writing.render_site(proposed, chosen, read_starter(bundle()).path)
-
-
-def _write_definition(
-    home: Home, engine: Answering, asked: Asked, chosen: Choices, *, force: bool
-) -> None:
-    from anvil_ctl import init as writing
-
-    texts = _rendered(engine, asked, chosen)
-    for done in writing.write_definition(home, texts, force=force):
-        if not done.changed:
-            console.say(f"{done.path} says just that already: left as it is")
-        else:
-            console.say(f"wrote {done.path}" + (f" (before: {done.copy})" if done.copy else ""))
 
 
 def _show_plan(site: Site) -> None:

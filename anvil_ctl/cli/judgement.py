@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
 import typer
@@ -59,17 +60,11 @@ def show(
 ) -> None:
     """What each tier of the live mode is trusted with, and what made it stale."""
     from anvil_ctl import site as sites
-    from anvil_ctl.errors import UsageError
     from anvil_ctl.lifecycle.observe import router_admin
     from anvil_ctl.paths import Home
 
     said = dict(router_admin(sites.load(Home.from_environ())).profile())
-    rows = cast(list[dict[str, object]], said["rows"])
-    if tier is not None:
-        known = sorted({str(row["tier"]) for row in rows})
-        rows = said["rows"] = [row for row in rows if row["tier"] == tier]
-        if not rows:
-            raise UsageError(f"the live mode has no tier {tier!r}; it has: {', '.join(known)}")
+    rows = said["rows"] = _rows(said, tier)
     if as_json:
         console.say_json(said)
         return
@@ -79,6 +74,18 @@ def show(
     for row in rows:
         for why in cast(list[str], row["why"]):
             console.say(f"{row['tier']} {row['work_class']}: stale because {why}")
+
+
+def _rows(said: Mapping[str, object], tier: str | None) -> list[dict[str, object]]:
+    """The rows of one tier, or all; UsageError for a tier that the live mode has not."""
+    from anvil_ctl.errors import UsageError
+
+    rows = cast(list[dict[str, object]], said["rows"])
+    found = [row for row in rows if tier in {None, row["tier"]}]
+    if not found:
+        known = ", ".join(sorted({str(row["tier"]) for row in rows}))
+        raise UsageError(f"the live mode has no tier {tier!r}; it has: {known}")
+    return found
 
 
 def _line(row: dict[str, object]) -> tuple[str, ...]:
@@ -104,15 +111,18 @@ def set_verdict(
 ) -> None:
     """Say what a tier of the live mode may do with a class of work; it is kept."""
     from anvil_ctl import site as sites
+    from anvil_ctl.errors import UsageError
     from anvil_ctl.lifecycle.observe import router_admin
     from anvil_ctl.paths import Home
 
     router = router_admin(sites.load(Home.from_environ()))
     if dry_run:
-        rows = cast(list[dict[str, object]], router.profile()["rows"])
-        found = [row for row in rows if (row["tier"], row["work_class"]) == (tier, work_class)]
-        now = found[0]["verdict"] if found else "what its seed says"
-        console.say(f"{tier} {work_class}: {now} now, would be {verdict}")
+        now = {row["work_class"]: row["verdict"] for row in _rows(router.profile(), tier)}
+        if work_class not in now:
+            raise UsageError(
+                f"no class of work {work_class!r}; there are: {', '.join(map(str, now))}"
+            )
+        console.say(f"{tier} {work_class}: {now[work_class]} now, would be {verdict}")
         return
     router.grade(tier, work_class, verdict)
     console.note(f"{tier} {work_class}: {verdict}, until the tier changes")

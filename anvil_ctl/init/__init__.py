@@ -4,7 +4,7 @@ from anvil_ctl.init.choices import Asked, Choices, Gpu, parse_gpus, parse_platfo
 from anvil_ctl.init.definition import Texts, Written, render_site, write_definition
 from anvil_ctl.init.propose import Proposal, choose_site, propose
 from anvil_ctl.init.sites import SiteTemplate, read_sites
-from anvil_ctl.init.tokens import TOKENS, missing_tokens, write_tokens
+from anvil_ctl.init.tokens import TOKENS, write_tokens
 from anvil_ctl.init.volume import VolumeState, see_to_volume
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "VolumeState",
     "Written",
     "choose_site",
-    "missing_tokens",
     "parse_gpus",
     "parse_platform",
     "propose",

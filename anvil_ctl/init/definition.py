@@ -55,23 +55,29 @@ def render_site(proposed: Proposal, chosen: Choices, starter: str) -> Texts:
     )
 
 
-def write_definition(home: Home, texts: Texts, *, force: bool = False) -> list[Written]:
+def write_definition(
+    home: Home, texts: Texts, *, force: bool = False, dry_run: bool = False
+) -> list[Written]:
     """Write anvil.toml and its modes' files unless there is one; with `force` replace them.
 
-    What was there is kept as a numbered copy. ConfigError, with nothing written, if the texts are
-    no valid definition.
+    What was there is kept as a numbered copy. `dry_run`: only say what would be. ConfigError, with
+    nothing written, if the texts are no valid definition.
     """
     path = home.config
     if path.exists() and not force:
         return [Written(path, changed=False)]
     config.parse(texts.main, path, texts.modes)
-    home.make()
+    if not dry_run:
+        home.make()
     # anvil.toml last: it names the others.
     wanted = {path.with_name(name): text for name, text in texts.modes.items()}
-    return [_write(*each) for each in {**wanted, path: texts.main}.items()]
+    files = {**wanted, path: texts.main}
+    return [_write(path, text, dry_run=dry_run) for path, text in files.items()]
 
 
-def _write(path: Path, text: str) -> Written:
+def _write(path: Path, text: str, *, dry_run: bool) -> Written:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return Written(path, changed=False)
+    if dry_run:
+        return Written(path, changed=True)
     return Written(path, changed=True, copy=backup.replace(path, text))

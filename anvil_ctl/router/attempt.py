@@ -66,7 +66,7 @@ class Attempt:
         *,
         config: Config,
         tried: Sequence[str],
-        until: Deadline | None,
+        until: Deadline,
         betas: str = "",
     ) -> None:
         self._call = call
@@ -101,9 +101,11 @@ class Attempt:
         lease = await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
-            limits = self._until.within(limits) if self._until else limits
             response = await pool.post(
-                self._bound.endpoint, body, limits, headers=self._request_headers()
+                self._bound.endpoint,
+                body,
+                self._until.within(limits),
+                headers=self._request_headers(),
             )
             try:
                 await self._answer(response, same=same)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterable
 
@@ -95,18 +94,18 @@ class BoundTier:
         self._pool = pool
         self._leases = leases if tier.swap_group is not None else None
 
-    async def enter(self, until: Deadline | None = None) -> Lease | None:
+    async def enter(self, until: Deadline) -> Lease | None:
         """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 
         Raises UpstreamError if the tier is busy or the lease refused. What is returned belongs to
         `leave`.
         """
-        await self.slots.enter(until.left_s if until else math.inf)
+        await self.slots.enter(until.left_s)
         if self._leases is None:
             return None
         try:
             model = self.tier.model or self.tier.id
-            limits = until.within(self._leases.limits) if until else self._leases.limits
+            limits = until.within(self._leases.limits)
             lease = Lease(self._pool, self._leases.endpoint, model, limits)
             await lease.enter()
         except BaseException:

@@ -14,7 +14,7 @@ from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
 from anvil_ctl.router.config import PASSTHROUGH
-from anvil_ctl.router.deadline import HEADER, LATE, Deadline, deadline
+from anvil_ctl.router.deadline import HEADER, LATE, NEVER, Deadline, deadline
 from anvil_ctl.router.decided import note
 from anvil_ctl.router.dialects import call as calls
 from anvil_ctl.router.dialects import forwarded, responses_request
@@ -44,7 +44,7 @@ PATHS: dict[str, Parse] = {
 }
 _FORWARDED = {name: functools.partial(forwarded.parse, name) for name in sorted(PASSTHROUGH)}
 _Call = TypeVar("_Call", Call, Forwarded)
-Serve = Callable[[_Call, Request, Exchange, Deadline | None], Awaitable[Refusal | None]]
+Serve = Callable[[_Call, Request, Exchange, Deadline], Awaitable[Refusal | None]]
 _NOBODY = Refusal(404, "not_found", "No model of that name serves this endpoint.")
 
 
@@ -100,7 +100,7 @@ class Completions:
         self._refuse(refusal, request, exchange)
 
     async def _admitted(
-        self, call: Call | Forwarded, request: Request, exchange: Exchange, until: Deadline | None
+        self, call: Call | Forwarded, request: Request, exchange: Exchange, until: Deadline
     ) -> bool:
         """Wait for the end of a hold, if there is one; False where that takes too long."""
         hold = self._state.hold
@@ -108,13 +108,13 @@ class Completions:
             await hold.enter()
             return True
         try:
-            async with asyncio.timeout(until.left_s if until else None):
+            async with asyncio.timeout(None if until is NEVER else until.left_s):
                 await waiting.enter(hold, call, request, exchange)
         except TimeoutError:
             return False
         return True
 
-    def _until(self, request: Request, exchange: Exchange) -> Deadline | None:
+    def _until(self, request: Request, exchange: Exchange) -> Deadline:
         most_s = self._state.live.config.judgement.fallback.deadline_s
         return deadline(request.headers.get(HEADER), most_s, exchange.started_at)
 
@@ -135,7 +135,7 @@ class Completions:
         """A chat completion that no hold keeps and no check looks at: for the administrator."""
         try:
             call = PATHS["/v1/chat/completions"](request.body)
-            refusal = await self._complete(call, request, exchange, None, checked=False)
+            refusal = await self._complete(call, request, exchange, NEVER, checked=False)
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
         self._refuse(refusal, request, exchange)
@@ -145,7 +145,7 @@ class Completions:
         call: Call,
         request: Request,
         exchange: Exchange,
-        until: Deadline | None,
+        until: Deadline,
         *,
         checked: bool = True,
     ) -> Refusal | None:
@@ -179,7 +179,7 @@ class Completions:
         )
 
     async def _forward(
-        self, call: Forwarded, _request: Request, exchange: Exchange, until: Deadline | None
+        self, call: Forwarded, _request: Request, exchange: Exchange, until: Deadline
     ) -> Refusal | None:
         live = self._state.live
         name = live.named(call.model)
@@ -217,7 +217,7 @@ class Completions:
         *,
         model: str,
         session: int | None = None,
-        until: Deadline | None,
+        until: Deadline,
     ) -> Refusal | None:
         """Try the candidates; the refusal where nobody may be asked or nobody answers."""
         decision = judged.decision

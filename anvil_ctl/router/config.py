@@ -13,6 +13,7 @@ import msgspec
 from anvil_ctl.errors import ConfigError
 from anvil_ctl.router import table
 from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.upstream_body import BOUNDS
 from anvil_ctl.router.judgement import settings
 from anvil_ctl.router.judgement.settings import Judgement
 from anvil_ctl.router.table import Table
@@ -43,7 +44,6 @@ _TIER_KEYS = _keys(
 _IDLE_ROUTER_KEYS = _keys("cost_sync calibration")
 # Endpoints whose requests are sent on as they are, by the last part of their path.
 PASSTHROUGH = frozenset({"completions", "embeddings", "rerank"})
-_BOUNDS = table.one_of("max_tokens", "max_completion_tokens")
 _STRUCTURED = table.one_of("none", "json_object", "json_schema")
 _REQUIRED = ("id", "base_url", "dialect", "context_limit", "privacy", "tool_support", "auth_env")
 
@@ -257,7 +257,7 @@ def _tier(values: Table, relay_s: float, warnings: list[str]) -> Tier:
         max_concurrency=values.get("max_concurrency", table.whole, None),
         max_queue=values.get("max_queue", table.count, 64),
         max_output_tokens=values.get("max_output_tokens", table.whole, None),
-        max_tokens_field=values.get("max_tokens_field", _BOUNDS, None),
+        max_tokens_field=values.get("max_tokens_field", table.one_of(*BOUNDS), None),
         count_tokens=_counting(values),
         passthrough=frozenset(values.get("passthrough", _endpoints, ())),
         vision=values.get("vision", table.flag, False),

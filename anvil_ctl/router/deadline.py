@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import msgspec
@@ -19,7 +20,7 @@ _LONGEST_MS = 86_400_000
 class Deadline(msgspec.Struct, frozen=True):
     """The moment at which an answer is of no more use, in seconds of the monotonic clock."""
 
-    at: float
+    at: float = math.inf
 
     @property
     def left_s(self) -> float:
@@ -33,6 +34,8 @@ class Deadline(msgspec.Struct, frozen=True):
 
     def within(self, limits: Deadlines) -> Deadlines:
         """An upstream's limits, none of them beyond this one."""
+        if self is NEVER:
+            return limits
         left = self.left_s
         return msgspec.structs.replace(
             limits,
@@ -42,11 +45,14 @@ class Deadline(msgspec.Struct, frozen=True):
         )
 
 
-def deadline(said: str | None, most_s: float, began: float) -> Deadline | None:
+NEVER = Deadline()
+
+
+def deadline(said: str | None, most_s: float, began: float) -> Deadline:
     """That of a request which began at `began`: the header's, the configuration's (`most_s`, 0 for
     none), or the earlier of both. Raises BadRequestError."""
     if said is None:
-        return Deadline(began + most_s) if most_s else None
+        return Deadline(began + most_s) if most_s else NEVER
     wanted = int(said) if said.isascii() and said.isdigit() and len(said) <= 8 else 0
     if not 0 < wanted <= _LONGEST_MS:
         raise BadRequestError(f"{HEADER}: a whole number of milliseconds, 1 to {_LONGEST_MS}")

@@ -41,7 +41,7 @@ class Forward:
         *,
         config: Config,
         tried: Sequence[str],
-        until: Deadline | None,
+        until: Deadline,
     ) -> None:
         self._request = request
         self._endpoint = bound.passthrough[request.endpoint]
@@ -63,9 +63,10 @@ class Forward:
         lease = await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
-            limits = self._until.within(limits) if self._until else limits
             line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")
-            response = await pool.post(self._endpoint, body, limits, headers=line)
+            response = await pool.post(
+                self._endpoint, body, self._until.within(limits), headers=line
+            )
             try:
                 await self._answer(response)
             finally:

@@ -10,7 +10,7 @@ from typing import Protocol
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config, Tier
-from anvil_ctl.router.deadline import LATE, Deadline
+from anvil_ctl.router.deadline import LATE, NEVER, Deadline
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
@@ -47,7 +47,7 @@ class Walk:
         standing: Standing,
         *,
         size: int = 0,
-        until: Deadline | None = None,
+        until: Deadline = NEVER,
     ) -> None:
         self._config = config
         self._pool = pool
@@ -84,7 +84,7 @@ class Walk:
             if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
                 self._exchange.fields["budget_stop"] = True
                 break
-            if self._late:  # 3
+            if self._until.over:  # 3
                 break
             if not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
@@ -94,10 +94,6 @@ class Walk:
             if await self._try(bound, candidate, attempt):  # 6
                 return None
         return self._refusal()
-
-    @property
-    def _late(self) -> bool:
-        return self._until is not None and self._until.over
 
     async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
         tier = bound.tier
@@ -141,7 +137,7 @@ class Walk:
 
     def _blame(self, tier: Tier, failure: Failure) -> None:
         """Count a failure against a tier, unless the caller's own impatience ended the attempt."""
-        if self._late:
+        if self._until.over:
             self._standing.left(tier)
         else:
             self._standing.failed(tier, failure)
@@ -162,7 +158,7 @@ class Walk:
         fields = self._exchange.fields
         fields.update(tried=">".join(self._tried), skipped=self._skipped)
         fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
-        if self._late:
+        if self._until.over:
             return LATE
         refusal = refusals.after(self._failed, self._config.exhaustion_status)
         if self._untranslatable is not None and refusal.status == 400:

@@ -78,8 +78,9 @@ def _lock(path: Path) -> dict[str, Any]:
     return {"path": path.name, "held": not free, "stale": free and path.stat().st_size > 0}
 
 
-def remove(root: Path, path: str) -> dict[str, Any]:
-    """Take the weights at `path` away: what only they use, and their manifest.
+def remove(root: Path, path: str, *, dry_run: bool = False) -> dict[str, Any]:
+    """Take the weights at `path` away: what only they use, and their manifest. With `dry_run` only
+    say whether that can be, and what it would give back at most.
 
     The snapshot goes first, in one step, so that nobody finds half of it.
     """
@@ -94,6 +95,8 @@ def remove(root: Path, path: str) -> dict[str, Any]:
     ]
     if shown:
         raise Problem(Kind.OTHER, f"{path} is also shown as {', '.join(shown)}: remove that first")
+    if dry_run:
+        return {"path": path, "freed": found.size if found else 0}
     name = found.source if found else path
     with lock.held(root, name, "rm", lambda _said: None):
         freed = _take_away(root, place, found)

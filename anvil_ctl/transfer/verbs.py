@@ -69,7 +69,7 @@ def _shelf(place: Place, _request: dict[str, Any], _send: Send, _stop: threading
 
 
 def _remove(place: Place, request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:
-    return remove(place.root, request["path"])
+    return remove(place.root, request["path"], dry_run=request["dry_run"])
 
 
 def _clean(place: Place, request: dict[str, Any], _send: Send, _stop: threading.Event) -> Any:

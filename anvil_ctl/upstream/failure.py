@@ -67,7 +67,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     return Failure(f"status_{status}", retry_after_s=retry_after(headers))
 
 
-def retry_after(headers: Mapping[str, str]) -> int | None:
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> int | None:
     """The Retry-After header, a number or a date, in seconds from now; None where it is neither."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
@@ -76,7 +76,7 @@ def retry_after(headers: Mapping[str, str]) -> int | None:
     try:
         then = parsedate_to_datetime(value)
         # HTTP's dates are GMT, and one without a zone is read as such.
-        left_s = (then if then.tzinfo else then.replace(tzinfo=UTC)) - datetime.now(UTC)
+        left_s = (then if then.tzinfo else then.replace(tzinfo=UTC)) - (now or datetime.now(UTC))
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return min(max(math.ceil(left_s.total_seconds()), 0), _LONGEST)

@@ -15,6 +15,7 @@ from tests.lab import faults, kills, switches
 from tests.lab.site import lab
 
 SWITCHES = 20
+RECOVER = (("recover",), ("recover", "--undo"))
 
 
 def _switches(stack: Stack) -> str:
@@ -22,14 +23,11 @@ def _switches(stack: Stack) -> str:
 
 
 def _kills(stack: Stack) -> str:
-    forward = kills.every_line(stack)
-    back = kills.every_line(stack, ("recover", "--undo"))
-    return "\n".join(map(str, [*forward, *back]))
+    return "\n".join(str(each) for verb in RECOVER for each in kills.every_line(stack, verb))
 
 
 def _starts(stack: Stack) -> str:
-    verbs = (("recover",), ("recover", "--undo"))
-    return "\n".join(str(each) for verb in verbs for each in kills.starts_and_stops(stack, verb))
+    return "\n".join(str(each) for verb in RECOVER for each in kills.starts_and_stops(stack, verb))
 
 
 PARTS: dict[str, Callable[[Stack, str], str]] = {

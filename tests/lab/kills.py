@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.e2e.load import Load
@@ -34,81 +37,65 @@ class Killed:
         )
 
 
-def every_line(stack: Stack, verb: tuple[str, ...] = ("recover",)) -> list[Killed]:
+@dataclass(frozen=True)
+class Scene:
+    """A command to be killed, and what is live before and after it; `served`: clients ask."""
+
+    command: tuple[str, ...]
+    before: str | None
+    after: str | None
+    served: bool = False
+
+
+def every_line(stack: Stack, verb: tuple[str, ...]) -> list[Killed]:
     """Kill a switch after its first line, its second, and so on, until one gets to its end."""
-    found: list[Killed] = []
-    while True:
-        number = len(found) + 1
+
+    def there_or_back() -> Scene:
         source = stack.json("status")["mode"]
         target = "flexibility" if source == "agentic" else "agentic"
-        with Load(stack) as load:
-            ran = run(stack, "switch", target, program=(*VICTIM, str(number)))
-            if ran.code == 0:
-                return found
-            assert ran.code == -9, ran.words
-            line = _last_line(stack)
-            recovered = run(stack, *verb)
-            answered = load.wait_for_answer(recovered.ended)
-            assert answered is not None, f"nobody was answered after: {recovered.words}"
-        live = stack.json("status")["mode"]
-        shown = {source: "the old mode", target: "the new mode"}.get(live, str(live))
-        outcome = f"{shown}, exit {recovered.code}"
-        clean = recovered.code == 0 and settled(stack, live) and not load.errors()
-        found.append(
-            Killed(
-                number,
-                line,
-                " ".join(verb),
-                outcome,
-                recovered.seconds,
-                len(load.errors()),
-                clean,
-            )
-        )
+        return Scene(("switch", target), source, target, served=True)
+
+    return list(_each_line(stack, there_or_back, verb))
 
 
 def starts_and_stops(stack: Stack, verb: tuple[str, ...]) -> list[Killed]:
     """The same for `up` from nothing and for `down`, where nobody is served on the one side."""
-    undo = "--undo" in verb
-    up = _each_line(
-        stack, ("down",), ("up", "--mode", "agentic"), verb, None if undo else "agentic"
-    )
-    down = _each_line(
-        stack, ("up", "--mode", "agentic"), ("down",), verb, "agentic" if undo else None
-    )
-    stack.run("up", "--mode", "agentic")
-    return [*up, *down]
+    up, down = ("up", "--mode", "agentic"), ("down",)
+
+    def start() -> Scene:
+        stack.run(*down)
+        return Scene(up, None, "agentic")
+
+    def stop() -> Scene:
+        stack.run(*up)
+        return Scene(down, "agentic", None)
+
+    found = [*_each_line(stack, start, verb), *_each_line(stack, stop, verb)]
+    stack.run(*up)
+    return found
 
 
-def _each_line(
-    stack: Stack,
-    before: tuple[str, ...],
-    command: tuple[str, ...],
-    verb: tuple[str, ...],
-    right: str | None,
-) -> list[Killed]:
-    found: list[Killed] = []
-    while True:
-        number = len(found) + 1
-        stack.run(*before)
-        ran = run(stack, *command, program=(*VICTIM, str(number)))
-        if ran.code == 0:
-            return found
-        assert ran.code == -9, ran.words
-        line = f"{command[0]}: {_last_line(stack)}"[:25]
-        ended = line.endswith("complete")
-        recovered = run(stack, *verb)
-        live = stack.json("status")["mode"]
+def _each_line(stack: Stack, scene: Callable[[], Scene], verb: tuple[str, ...]) -> Iterator[Killed]:
+    for number in itertools.count(1):
+        at = scene()
+        with Load(stack) if at.served else contextlib.nullcontext() as load:
+            ran = run(stack, *at.command, program=(*VICTIM, str(number)))
+            if ran.code == 0:
+                return
+            assert ran.code == -9, ran.words
+            line = _last_line(stack)
+            recovered = run(stack, *verb)
+            if load is not None:
+                answered = load.wait_for_answer(recovered.ended)
+                assert answered is not None, f"nobody was answered after: {recovered.words}"
+        live, lost = stack.json("status")["mode"], len(load.errors()) if load else 0
         # What had ended before it was killed is not taken back.
-        wanted = ("agentic" if command[0] == "up" else None) if ended else right
-        clean = recovered.code == 0 and live == wanted and _whole(stack, live)
+        right = at.before if "--undo" in verb and line != "complete" else at.after
+        whole = settled(stack, live) if live else not containers(stack.project)
+        clean = recovered.code == 0 and live == right and whole and not lost
         outcome = f"{live or 'nothing'}, exit {recovered.code}"
-        said = " ".join(verb)
-        found.append(Killed(number, line, said, outcome, recovered.seconds, 0, clean))
-
-
-def _whole(stack: Stack, live: str | None) -> bool:
-    return settled(stack, live) if live else not containers(stack.project)
+        named = f"{at.command[0]}: {line}"[:25]
+        yield Killed(number, named, " ".join(verb), outcome, recovered.seconds, lost, clean)
 
 
 def _last_line(stack: Stack) -> str:

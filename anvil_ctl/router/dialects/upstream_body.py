@@ -38,7 +38,7 @@ _SESSION = {
 }
 _MAX_TOKENS = 4096
 # OpenAI's two names for the bound of an answer: the newer first, which counts where both are said.
-_BOUNDS = ("max_completion_tokens", "max_tokens")
+BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ def _other(call: Call, target: Target) -> JSON:
 
 
 def _rename_bound(body: JSON, name: str) -> None:
-    said = [body.pop(key, None) for key in _BOUNDS]
+    said = [body.pop(key, None) for key in BOUNDS]
     found = next((value for value in said if value is not None), None)
     if found is not None:
         body[name] = found
@@ -135,11 +135,11 @@ def _merge(body: JSON, extra: Mapping[str, object], *, hard: bool) -> None:
     """Lay `extra` over (hard) or under (soft) the body, going one level into objects, so that a
     caller's key survives beside a pinned one."""
     for key, value in extra.items():
-        if key in _BOUNDS and any(body.get(name) is not None for name in _BOUNDS):
+        if key in BOUNDS and any(body.get(name) is not None for name in BOUNDS):
             # Under two names it would be left to the engine which of them it heeds.
             if not hard:
                 continue
-            for name in _BOUNDS:
+            for name in BOUNDS:
                 body.pop(name, None)
         present = body.get(key)
         if isinstance(value, dict) and isinstance(present, dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from anvil_ctl.router.deadline import Deadline, deadline
+from anvil_ctl.router.deadline import NEVER, Deadline, deadline
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.upstream.response import Deadlines
 from tests.unit.router import doubles
@@ -34,7 +34,7 @@ def test_what_is_no_number_of_milliseconds_is_refused(said: str) -> None:
 
 
 def test_the_earlier_of_the_two_counts() -> None:
-    assert deadline(None, 0, 100) is None
+    assert deadline(None, 0, 100) is NEVER
     assert deadline(None, 9, 100) == Deadline(109)
     assert deadline("2000", 9, 100) == Deadline(102)
     assert deadline("20000", 9, 100) == Deadline(109)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anvil_ctl.upstream import failure
 from anvil_ctl.upstream.endpoint import endpoint, is_http_url
 from anvil_ctl.upstream.failure import Action, classify, retry_after
 
-
-class Noon(datetime):
-    """A clock that stands."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Noon:
-        return cls(2026, 11, 28, 12, tzinfo=UTC).astimezone(tz)
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +70,15 @@ def test_each_status_has_its_consequence(
         ("Sat,", None),
     ],
 )
-def test_retry_after_is_a_number_or_a_date(
-    value: str, seconds: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failure, "datetime", Noon)
+def test_retry_after_is_a_number_or_a_date(value: str, seconds: int | None) -> None:
+    assert retry_after({"retry-after": value}, NOON) == seconds
 
-    assert classify(503, {"retry-after": value}, b"").retry_after_s == seconds
+
+def test_an_answer_that_says_when_to_come_back_is_understood_from_now_on() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+
+    assert classify(503, {"retry-after": "7"}, b"").retry_after_s == 7
+    assert classify(503, {"retry-after": soon}, b"").retry_after_s in {88, 89, 90}
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\A[A-Z][a-z]{2}, [0-9 :A-Za-z+-]{0,30}\Z"))
