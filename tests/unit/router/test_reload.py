@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from anvil_ctl.errors import ConfigError
 from tests.unit.router import doubles
 from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, Client, admin, asker, hang
-from tests.unit.router.doubles import Answer, Seen
+from tests.unit.router.doubles import Answer, Running, Script, Seen
 
 
-async def test_requests_held_during_a_change_are_answered_by_the_new_configuration(
-    tmp_path: Path,
-) -> None:
-    async with doubles.double(FINE) as old, doubles.double(FINE) as new:
+@contextlib.asynccontextmanager
+async def changing(
+    tmp_path: Path, script: Script
+) -> AsyncIterator[tuple[Running, httpx.AsyncClient, httpx.AsyncClient, str]]:
+    """A router before tier a, which has a script, its user and its administrator, and a file that
+    has tier b instead."""
+    async with doubles.double(script) as old, doubles.double(FINE) as new:
         first = doubles.config(doubles.tier("a", old.url), presets='chat = ["a"]')
         second = doubles.config(doubles.tier("b", new.url), presets='chat = ["b"]')
         async with (
@@ -24,21 +30,28 @@ async def test_requests_held_during_a_change_are_answered_by_the_new_configurati
             asker(running.url) as client,
             admin(running) as boss,
         ):
-            assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "a"
-            await boss.post("/admin/hold", json={"reason": "switch", "max_s": 30})
-            held = [asyncio.create_task(client.post(CHAT, json=ASK)) for _ in range(20)]
-            while (await boss.get("/admin/status")).json()["waiting"] < 20:
-                assert not any(task.done() for task in held)
-            drained = (await boss.post("/admin/drain", json={"timeout_s": 5})).json()
-            assert drained == {"drained": True, "in_flight": 0}
-            running.file.write_text(second)
-            status = (await boss.post("/admin/reload", content=b"")).json()
-            assert [tier["id"] for tier in status["tiers"]] == ["b"]
-            await boss.post("/admin/release", content=b"")
+            yield running, client, boss, second
 
-            answers = await asyncio.gather(*held)
-            assert {answer.headers["x-anvil-tier"] for answer in answers} == {"b"}
-            assert {answer.status_code for answer in answers} == {200}
+
+async def test_requests_held_during_a_change_are_answered_by_the_new_configuration(
+    tmp_path: Path,
+) -> None:
+    async with changing(tmp_path, FINE) as (running, client, boss, second):
+        assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "a"
+        await boss.post("/admin/hold", json={"reason": "switch", "max_s": 30})
+        held = [asyncio.create_task(client.post(CHAT, json=ASK)) for _ in range(20)]
+        while (await boss.get("/admin/status")).json()["waiting"] < 20:
+            assert not any(task.done() for task in held)
+        drained = (await boss.post("/admin/drain", json={"timeout_s": 5})).json()
+        assert drained == {"drained": True, "in_flight": 0}
+        running.file.write_text(second)
+        status = (await boss.post("/admin/reload", content=b"")).json()
+        assert [tier["id"] for tier in status["tiers"]] == ["b"]
+        await boss.post("/admin/release", content=b"")
+
+        answers = await asyncio.gather(*held)
+        assert {answer.headers["x-anvil-tier"] for answer in answers} == {"b"}
+        assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_a_stream_begun_before_a_reload_finishes_on_the_old_configuration(
@@ -54,22 +67,15 @@ async def test_a_stream_begun_before_a_reload_finishes_on_the_old_configuration(
             await answer.chunk(event)
         await answer.end()
 
-    async with doubles.double(script) as old, doubles.double(FINE) as new:
-        first = doubles.config(doubles.tier("a", old.url), presets='chat = ["a"]')
-        second = doubles.config(doubles.tier("b", new.url), presets='chat = ["b"]')
-        async with (
-            doubles.router(tmp_path / "r.toml", first) as running,
-            asker(running.url) as client,
-            admin(running) as boss,
-        ):
-            streaming = await Client.post(running.port, CHAT, ASK)
-            await streaming.until(b"Hel")
-            running.file.write_text(second)
-            await boss.post("/admin/reload", content=b"")
-            assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "b"
-            finish.set()
-            assert b"[DONE]" in await streaming.until(b"0\r\n\r\n")
-            await streaming.leave()
+    async with changing(tmp_path, script) as (running, client, boss, second):
+        streaming = await Client.post(running.port, CHAT, ASK)
+        await streaming.until(b"Hel")
+        running.file.write_text(second)
+        await boss.post("/admin/reload", content=b"")
+        assert (await client.post(CHAT, json=ASK)).headers["x-anvil-tier"] == "b"
+        finish.set()
+        assert b"[DONE]" in await streaming.until(b"0\r\n\r\n")
+        await streaming.leave()
 
 
 async def test_a_wrong_file_is_refused_and_the_old_one_kept(tmp_path: Path) -> None:
