@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anvil_ctl.router.dialects.call import JSON, Dialect
-from tests.unit.router.dialects.test_fidelity import ANTHROPIC, OPENAI, USER, sent
+from tests.unit.router.dialects.sending import ANTHROPIC, OPENAI, USER, sent
 
 CALLED: JSON = {"role": "assistant", "content": "a", "tool_calls": [
     {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}  # fmt: skip

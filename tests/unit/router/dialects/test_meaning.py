@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anvil_ctl.router.dialects.blocks import objects, text_of
 from anvil_ctl.router.dialects.call import JSON
-from tests.unit.router.dialects.test_fidelity import ANTHROPIC, OPENAI, sent
+from tests.unit.router.dialects.sending import ANTHROPIC, OPENAI, sent
 
 # What is compared: a system text, and turns of one role each with what is in them, in order.
 Meaning = tuple[str, list[tuple[str, list[tuple[object, ...]]]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anvil_ctl.router.dialects.call import JSON, Dialect
-from tests.unit.router.dialects.test_fidelity import ANTHROPIC, EVERYTHING, OPENAI, USER, sent
+from tests.unit.router.dialects.sending import ANTHROPIC, EVERYTHING, OPENAI, USER, sent
 
 LIMIT, OLD_LIMIT = "max_completion_tokens", "max_tokens"
 PERSONAL: JSON = {
