@@ -97,20 +97,25 @@ def test_a_multiplexer_that_is_killed_comes_back_and_strands_no_engine(
     multiplexer = f"{flexibility.project}-multiplexer-1"
     ask(openai_client, QUICK)
 
-    def asks(model: str, tokens: int) -> None:
+    def asks(model: str, tokens: int, begun: threading.Event) -> None:
         with contextlib.suppress(openai.OpenAIError):
-            openai_client.chat.completions.create(
+            for _ in openai_client.chat.completions.create(
                 model=model,
                 max_tokens=tokens,
                 messages=[{"role": "user", "content": "Write a long story about a mountain."}],
-            )
+                stream=True,
+            ):
+                begun.set()
 
-    clients = [threading.Thread(target=asks, args=(QUICK, 200))] if state == "draining" else []
+    begun = threading.Event()
+    clients = []
+    if state == "draining":
+        clients.append(threading.Thread(target=asks, args=(QUICK, 200, begun)))
+        clients[0].start()
+        assert begun.wait(60)
     if state != "ready":
-        clients.append(threading.Thread(target=asks, args=(LONG, 8)))
-    for each in clients:
-        each.start()
-        time.sleep(0.3)
+        clients.append(threading.Thread(target=asks, args=(LONG, 8, threading.Event())))
+        clients[-1].start()
     until = time.monotonic() + 60
     while (found := stands(flexibility)) != state:
         assert time.monotonic() < until, found

@@ -13,7 +13,7 @@ from anvil_ctl.router.deadline import NEVER, Deadline, deadline
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.upstream.response import Deadlines
 from tests.unit.router import doubles
-from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, WHOLE, asker, hang
+from tests.unit.router.asking import ASK, CHAT, FINE, TEXT, WHOLE, asker, hang, settled
 from tests.unit.router.doubles import Answer, Seen
 
 MESSAGES = {"model": "chat", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
@@ -24,7 +24,7 @@ async def pause_in_the_middle(_seen: Seen, answer: Answer) -> None:
     await answer.start()
     for each in TEXT[:2]:
         await answer.chunk(each)
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "1.5", "soon", "", "99999999", "٣"])
@@ -104,7 +104,7 @@ async def test_a_turn_at_a_busy_tier_is_waited_for_no_longer_either(tmp_path: Pa
         text = doubles.config(one, presets='chat = ["a"]')
         async with doubles.router(tmp_path / "r.toml", text) as running, asker(running.url) as user:
             first = asyncio.create_task(user.post(CHAT, json=ASK, headers={**SHORT}))
-            await asyncio.sleep(0.05)
+            await settled(running, in_flight=1, used=1)
             began = time.monotonic()
             second = await user.post(CHAT, json=ASK, headers={"x-anvil-deadline-ms": "100"})
 
