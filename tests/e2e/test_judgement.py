@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -10,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -149,59 +149,54 @@ def test_a_changed_flag_puts_what_was_allowed_in_doubt_and_profile_show_says_why
 # Another router on other ports, with an engine double before the real engine
 
 
-class Double(threading.Thread):
+class Double:
     """An engine that answers with one text, on one port, for as long as it lives.
 
     `probes` is how many had asked it by the time of its first answer, which takes `first_s`.
     """
 
     def __init__(self, text: str, port: int, first_s: float = 0) -> None:
-        super().__init__(daemon=True)
         self.url = f"http://127.0.0.1:{port}"
         self.probes: int | None = None
         self._asked = 0
-        self._text = text
+        self._answer = b"".join(events.openai_events({"content": text}))
         self._port = port
         self._first_s = first_s
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._over = asyncio.Event()
 
     def __enter__(self) -> Double:
-        self.start()
-        assert self._ready.wait(10)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler())
+        self._server.daemon_threads = False  # so that closing it waits for what it answers
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._over.set)
-        self.join(10)
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
 
-    def run(self) -> None:
-        asyncio.run(self._live())
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        double = self
 
-    async def _live(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._ready.set()
-        await self._over.wait()
-        server.close()
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                double._take()
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.end_headers()
+                self.wfile.write(double._answer)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.lower().split(b"\r\n")
-        length = next(int(x.split(b":")[1]) for x in lines if x.startswith(b"content-length"))
-        await reader.readexactly(length)
+            def log_message(self, *_args: object) -> None:
+                """Nothing: the test prints what it counts."""
+
+        return Handler
+
+    def _take(self) -> None:
         self._asked += 1
         if self.probes is None:
-            await asyncio.sleep(self._first_s)
+            time.sleep(self._first_s)
             self.probes = self.probes or self._asked
-        writer.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-            + b"".join(events.openai_events({"content": self._text}))
-        )
-        await writer.drain()
-        writer.close()
 
 
 @contextlib.contextmanager
