@@ -11,7 +11,7 @@ import tomlkit
 from anvil_ctl import swap_registry
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode, Router
-from anvil_ctl.config.schema import advice
+from anvil_ctl.config.nearest import advice
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineFile, EngineImage
 from anvil_ctl.errors import ConfigError

@@ -10,7 +10,7 @@ from jinja2 import TemplateError
 
 from anvil_ctl.capacity import memory_fraction
 from anvil_ctl.config.model import Config, Mode, Role
-from anvil_ctl.config.schema import advice
+from anvil_ctl.config.nearest import advice
 from anvil_ctl.config.tier import Tier
 from anvil_ctl.engines import Engine, EngineImage, EngineParking
 from anvil_ctl.errors import ConfigError

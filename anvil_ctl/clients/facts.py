@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anvil_ctl.config import modes, schema
+from anvil_ctl.config import modes, nearest
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.errors import UsageError
 
@@ -93,7 +93,7 @@ def chosen(presets: Mapping[str, int], asked: str | None) -> str:
         return "chat" if "chat" in presets else next(iter(presets))
     if asked not in presets:
         raise UsageError(
-            f"--model: {asked!r} is not a preset{schema.advice(asked, presets)}; "
+            f"--model: {asked!r} is not a preset{nearest.advice(asked, presets)}; "
             f"presets: {', '.join(presets)}",
             hint=f"anvil-ctl connect --model {next(iter(presets))} CLIENT",
         )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from anvil_ctl.clients import settings
 from anvil_ctl.clients.facts import Facts, answer_tokens
-from anvil_ctl.config import schema
+from anvil_ctl.config import nearest
 from anvil_ctl.errors import ConfigError, UsageError
 from anvil_ctl.templating import environment
 
@@ -60,7 +60,7 @@ def read(templates: Path, name: str, facts: Facts) -> Recipe:
     known = names(templates)
     if name not in known:
         raise UsageError(
-            f"{name!r} is not a client with a recipe{schema.advice(name, known)}; "
+            f"{name!r} is not a client with a recipe{nearest.advice(name, known)}; "
             f"clients: {', '.join(known)}",
             hint="anvil-ctl connect openai",
         )

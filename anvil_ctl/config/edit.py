@@ -1,6 +1,7 @@
 """Reads and changes single keys of a definition by name: text in, text out. Pure.
 
-A key is written as in TOML, with dots; a tier is named by its id: modes.agentic.tiers.coder.slots.
+A key is written as in TOML, with dots; a tier or a cloud is named by its id:
+modes.agentic.tiers.coder.slots, clouds.sonnet.model.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AbstractTable, Comment, Whitespace
 
-from anvil_ctl.config import schema
+from anvil_ctl.config import nearest, schema
 from anvil_ctl.errors import ConfigError, UsageError
 
 Key = tuple[str, ...]
@@ -145,11 +146,11 @@ def _step(tree: object, part: str, key: Key, file: str) -> object:
         known = list(rows)
     else:
         known = []
-    raise UsageError(f"{file}: {'.'.join(key)}: not there{schema.advice(part, known)}")
+    raise UsageError(f"{file}: {'.'.join(key)}: not there{nearest.advice(part, known)}")
 
 
 def _unknown(root: type[BaseModel], key: Key, file: str) -> UsageError:
     depth = next(n for n in range(len(key)) if schema.holds(root, key[: n + 1]) is None)
     known = schema.names(schema.holds(root, key[:depth]))
-    advice = schema.advice(key[depth], known)
+    advice = nearest.advice(key[depth], known)
     return UsageError(f"{file}: {'.'.join(key[: depth + 1])}: unknown key{advice}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from anvil_ctl.config import schema
+from anvil_ctl.config import nearest, schema
 from anvil_ctl.config.model import Config, ModeDefinition
 from anvil_ctl.config.sources import Read, Sources, find, read_file, read_toml
 from anvil_ctl.config.tier import RuleError
@@ -85,7 +85,7 @@ def _explain(problem: ErrorDetails, root: type[BaseModel]) -> str:
     where = ".".join(map(str, location)).removesuffix(".[key]")
     if problem["type"] == "extra_forbidden":
         known = schema.names(schema.holds(root, location[:-1]))
-        return f"{where}: unknown key{schema.advice(str(location[-1]), known)}"
+        return f"{where}: unknown key{nearest.advice(str(location[-1]), known)}"
     if problem["type"] == "missing":
         return f"{where}: required, and absent"
     text = problem["msg"].removeprefix("Value error, ")

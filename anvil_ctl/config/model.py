@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from anvil_ctl.config import cloud as clouds_of
+from anvil_ctl.config.cloud import Cloud
 from anvil_ctl.config.tier import EnvName, HostName, Name, Port, RuleError, Table, Tier
+from anvil_ctl.router.judgement.work import Work
 
 Mode = Literal["agentic", "flexibility"]
 Platform = Literal["linux", "wsl2"]
@@ -148,6 +151,10 @@ class Router(Table):
     response_model: Literal["requested", "served"] = "requested"
     # Whether cloud tiers get the fields that tell of the person and the session.
     forward_session_fields: bool = False
+    # The classes of work that may cost money: for all others no cloud is asked.
+    metered_cloud: list[Annotated[Work, BeforeValidator(clouds_of.work_class)]] = []
+    # Certificates to trust beside the public ones, as PEM: a file beside anvil.toml.
+    ca_file: str | None = Field(default=None, min_length=1)
     fallback: Fallback = Fallback()
 
 
@@ -206,19 +213,9 @@ class ModeDefinition(Table):
         return self
 
     @model_validator(mode="after")
-    def _presets_name_tiers_that_run(self) -> Self:
-        running, known = {tier.id for tier in self.enabled}, {tier.id for tier in self.tiers}
-        if not running:
+    def _some_tier_runs(self) -> Self:
+        if not self.enabled:
             raise ValueError("no tier is enabled: a mode runs one at least")
-        for preset, ids in self.presets.items():
-            for each in ids:
-                if each in known - running:
-                    msg = f"preset {preset!r} names tier {each!r}, which has enabled = false"
-                    raise ValueError(msg)
-                if each not in known:
-                    known_list = ", ".join(sorted(running))
-                    msg = f"preset {preset!r} names tier {each!r}; tiers here: {known_list}"
-                    raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
@@ -247,7 +244,27 @@ class Config(Table):
     active_mode: Mode = "agentic"
     machine: Machine
     router: Router = Router()
+    # Paid services elsewhere. A preset of any mode may list one beside its tiers.
+    clouds: list[Cloud] = []
     modes: dict[Mode, ModeDefinition]
+
+    @model_validator(mode="after")
+    def _clouds_have_ids_of_their_own(self) -> Self:
+        tiers = {mode: each.tiers for mode, each in self.modes.items()}
+        if wrong := clouds_of.wrong_id(self.clouds, tiers):
+            raise ValueError(wrong)
+        return self
+
+    @model_validator(mode="after")
+    def _presets_name_what_can_answer(self) -> Self:
+        ids, metered = self.cloud_ids, self.router.metered_cloud
+        for mode, definition in self.modes.items():
+            for preset, pool in definition.presets.items():
+                wrong = clouds_of.wrong_preset(preset, pool, definition.tiers, ids)
+                wrong = wrong or clouds_of.unanswerable(preset, pool, ids, metered)
+                if wrong:
+                    raise ValueError(f"modes.{mode}: {wrong}")
+        return self
 
     @model_validator(mode="after")
     def _tiers_fit_the_machine(self) -> Self:
@@ -279,6 +296,20 @@ class Config(Table):
             msg = f"every mode must have the same presets; not in all: {odd}"
             raise RuleError("D29", msg, "add them to the other mode")
         return self
+
+    @property
+    def cloud_ids(self) -> frozenset[str]:
+        return frozenset(each.id for each in self.clouds)
+
+    @property
+    def cloud_keys(self) -> tuple[str, ...]:
+        """The names of the variables that hold the clouds' keys."""
+        return tuple(sorted({each.key_env for each in self.clouds}))
+
+    def idle_clouds(self, mode: Mode) -> list[str]:
+        """The presets of a mode that list a cloud in vain, each in words."""
+        presets = self.modes[mode].presets
+        return list(clouds_of.idle(presets, self.cloud_ids, self.router.metered_cloud))
 
     def project_of(self, mode: Mode) -> str:
         """The Compose project that holds the engines of `mode`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable
 from typing import Annotated, Union, get_args, get_origin
@@ -31,12 +30,6 @@ def names(annotation: object) -> list[str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(annotation.model_fields)
     return []
-
-
-def advice(wrong: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not known: the nearest one that is, if there is one."""
-    near = difflib.get_close_matches(wrong, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def json_schema(*, of_mode_file: bool = False) -> dict[str, object]:

@@ -18,7 +18,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # What the tokens of the common services look like, wherever one stands.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"\b(hf_[A-Za-z0-9]{16}|sk-[\w-]{16}|gh[opsu]_\w{16}|github_pat_\w{16}|glpat-[\w-]{16}|"
     r"nvapi-[\w-]{16}|xox[abps]-\w{8}|AKIA[A-Z0-9]{16}|eyJ[\w-]{16}|Bearer \S{8})"
 )
@@ -247,7 +247,7 @@ class Tier(Table):
         named |= {"extra_body": str(self.extra_body)}
         named |= {"extra_body_defaults": str(self.extra_body_defaults)}
         for where, value in named.items():
-            if _TOKEN.search(value):
+            if TOKEN.search(value):
                 raise ValueError(
                     f"{where} holds what looks like a token: those belong in .env alone"
                 )

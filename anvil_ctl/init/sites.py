@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from anvil_ctl.config import schema
+from anvil_ctl.config import nearest
 from anvil_ctl.config.model import Platform
 from anvil_ctl.errors import ConfigError, UsageError
 from anvil_ctl.init.choices import Gpu
@@ -103,6 +103,6 @@ def site_named(sites: Mapping[str, SiteTemplate], name: str) -> SiteTemplate:
         return sites[name]
     known = ", ".join(sites)
     raise UsageError(
-        f"--site: {name!r} is not a site{schema.advice(name, sites)}; sites: {known}",
+        f"--site: {name!r} is not a site{nearest.advice(name, sites)}; sites: {known}",
         hint="anvil-ctl init    picks one by this machine's cards",
     )

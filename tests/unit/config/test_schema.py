@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 from anvil_ctl.config.model import Config, ModeDefinition
-from anvil_ctl.config.schema import advice, holds, json_schema, names
+from anvil_ctl.config.nearest import advice
+from anvil_ctl.config.schema import holds, json_schema, names
 from anvil_ctl.config.tier import Tier
 
 
