@@ -28,7 +28,14 @@ class _Standalone(ClientConfig):
     def docker_compose_cmd(self) -> Command:
         plugin = [*self.docker_cmd, "compose"]
         command = super().docker_compose_cmd
-        return Command([str(standalone_compose()), *command[len(plugin) :]])
+        before = self.get_client_call_with_path()[:-1]
+        return Command([*map(str, before), str(standalone_compose()), *command[len(plugin) :]])
+
+
+def _client_call(hidden: Sequence[str]) -> list[str]:
+    """The docker command, without variables that the shell may have by a name of ours."""
+    unset = [part for name in hidden for part in ("--unset", name)]
+    return ["env", *unset, "docker"] if unset else ["docker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,18 @@ class Compose:
             _version([str(binary), "version", "--short"]) if binary else plugin, plugin=False
         )
 
-    def project(self, name: str, file: Path, env_files: Sequence[Path]) -> Project:
-        """A project by its file; DockerError where this Compose is too old."""
+    def project(
+        self,
+        name: str,
+        files: Sequence[Path],
+        env_files: Sequence[Path],
+        hidden: Sequence[str] = (),
+    ) -> Project:
+        """A project by its files, each laid over those before; DockerError where this Compose is
+        too old.
+
+        What the env files say of `hidden` holds, whatever the shell has by these names.
+        """
         if self.version < COMPOSE_MINIMUM:
             known = ".".join(map(str, self.version)) or "none"
             raise DockerError(
@@ -59,10 +76,11 @@ class Compose:
             )
         kind = ClientConfig if self.plugin else _Standalone
         config = kind(
-            compose_files=[file] if file.is_file() else [],
+            compose_files=[each for each in files if each.is_file()],
             compose_env_files=[each for each in env_files if each.is_file()],
             compose_project_name=name,
-            compose_project_directory=file.parent,
+            compose_project_directory=files[0].parent,
+            client_call=_client_call(hidden),
         )
         return Project(name, DockerClient(client_config=config))
 

@@ -113,12 +113,19 @@ class Docker:
         """The version of the Compose that will be used; () where there is none."""
         return self._compose().version
 
-    def project(self, name: str, file: Path, env_files: Sequence[Path] = ()) -> Project:
-        """The Compose project `name` as defined by `file`.
+    def project(
+        self,
+        name: str,
+        *files: Path,
+        env_files: Sequence[Path] = (),
+        hidden: Sequence[str] = (),
+    ) -> Project:
+        """The Compose project `name` as defined by `files`, each laid over those before it.
 
-        Where the file is gone, Compose still finds the project's containers by their labels.
+        Where the files are gone, Compose still finds the project's containers by their labels.
+        What the env files say of `hidden` holds, whatever the shell has by these names.
         """
-        return self._compose().project(name, file, env_files)
+        return self._compose().project(name, files, env_files, hidden)
 
     def _compose(self) -> Compose:
         self._found = self._found or Compose.find()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import tomlkit
 
-from anvil_ctl import swap_registry
+from anvil_ctl import clouds, swap_registry
 from anvil_ctl.capacity import Ledger, ledger
 from anvil_ctl.config.model import Config, Mode, Router
 from anvil_ctl.config.nearest import advice
@@ -46,11 +46,17 @@ class ModeFiles:
 
 @dataclass(frozen=True, slots=True)
 class ControlFiles:
-    """What the control project is filled in with: an env file and the guard's list."""
+    """What the control project is filled in with: an env file and the guard's list.
+
+    `keys` is laid over its Compose file, `ca` are certificates that the router trusts besides;
+    None where the definition asks for neither.
+    """
 
     env: str
     guard_list: str
     hash: str
+    keys: str | None = None
+    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,9 @@ class Renderer:
         names = [self.container(mode, tier) for mode, tier in self.config.swap_tiers()]
         return "".join(f"{name}\n" for name in sorted(names))
 
-    def control(self, folder: str, socket: str, socket_gid: int, secrets: str) -> ControlFiles:
+    def control(
+        self, folder: str, socket: str, socket_gid: int, secrets: str, ca: str | None = None
+    ) -> ControlFiles:
         """What compose/control.yaml is filled in with, for a host's Docker socket.
 
         The hash covers all that the control containers are made from and becomes their label;
@@ -196,11 +204,12 @@ class Renderer:
             "ANVIL_SOCKET_GID": socket_gid,
         }
         guard_list = self.guard_list()
-        said = json.dumps([values, secrets, guard_list, self.templates["control.yaml"]])
+        keys = clouds.compose_keys(self.config.cloud_keys)
+        said = json.dumps([values, secrets, guard_list, self.templates["control.yaml"], keys, ca])
         values["ANVIL_CONTROL_HASH"] = digest(said)
         # Single quotes: Compose reads such a value as it stands, with no interpolation.
         env = "".join(f"{name}='{value}'\n" for name, value in values.items())
-        return ControlFiles(env, guard_list, digest(said))
+        return ControlFiles(env, guard_list, digest(said), keys, ca)
 
     def container(self, mode: Mode, tier: Tier) -> str:
         """The name that Compose gives the first container of a service."""
@@ -299,7 +308,11 @@ class Renderer:
                 "url": "http://multiplexer:8000",
                 "token_env": said.token_env,
             },
-            "tiers": [self._router_tier(mode, tier) for tier in tiers],
+            **clouds.router_keys(said),
+            "tiers": [
+                *(self._router_tier(mode, tier) for tier in tiers),
+                *(clouds.router_tier(each) for each in self.config.clouds),
+            ],
         }
         text = tomlkit.dumps({"server": _server(said), "router": router})
         return f"# Rendered by anvil-ctl from anvil.toml for the mode {mode}.\n{text}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from anvil_ctl import config, engines, imagelock, images, rulebook
+from anvil_ctl import clouds, config, engines, imagelock, images, rulebook
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.docker import Socket
 from anvil_ctl.errors import ConfigError
@@ -48,6 +48,11 @@ class Site:
     @property
     def control_env(self) -> Path:
         return self.control_folder / "control.env"
+
+    @property
+    def control_keys(self) -> Path:
+        """What is laid over the control project's Compose file, where clouds have keys."""
+        return self.control_folder / "keys.yaml"
 
     @property
     def history(self) -> History:
@@ -106,7 +111,31 @@ class Site:
     def control(self, socket: Socket) -> ControlFiles:
         """The control project's files for the engine behind `socket`."""
         secrets = json.dumps(sorted(self.secrets.items()))
-        return self.renderer.control(str(self.control_folder), socket.path, socket.gid, secrets)
+        folder, ca = str(self.control_folder), self.authorities()
+        return self.renderer.control(folder, socket.path, socket.gid, secrets, ca)
+
+    def authorities(self) -> str | None:
+        """The certificates of `router.ca_file`; ConfigError where they are not there."""
+        named = self.config.router.ca_file
+        if named is None:
+            return None
+        path = self.home.config.parent / Path(named).expanduser()
+        try:
+            text = path.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "it is not PEM"
+            raise ConfigError(
+                f"router.ca_file: {path} cannot be read: {cause}",
+                hint="name a PEM file with certificates of authorities, beside anvil.toml",
+            ) from error
+        return clouds.authorities(text, str(path))
+
+    def missing_keys(self) -> dict[str, str]:
+        """The clouds whose key is not set, and the variable that each wants."""
+        wanted = {each.id: each.key_env for each in self.config.clouds}
+        return {
+            cloud: name for cloud, name in wanted.items() if not self.secrets.get(name, "").strip()
+        }
 
     def write_compose(self, files: ModeFiles) -> None:
         """Write a mode's Compose file. The router's and the multiplexer's go with `install`."""
@@ -119,6 +148,8 @@ class Site:
         write_atomically(folder / "control" / "registry.json", files.registry)
         write_atomically(folder / "guard" / "containers.lst", control.guard_list)
         write_atomically(self.control_env, control.env)
+        _write_or_remove(self.control_keys, control.keys)
+        _write_or_remove(folder / "control" / Path(clouds.CA_INSIDE).name, control.ca)
 
 
 def load(home: Home, environ: Mapping[str, str] = os.environ, *, guarded: bool = True) -> Site:
@@ -149,6 +180,13 @@ def templates(data: Path) -> dict[str, str]:
     """The texts that files are rendered from, by name."""
     files = [*(data / "templates").glob("*.j2"), data / "compose" / "control.yaml"]
     return {each.name: each.read_text(encoding="utf-8") for each in files}
+
+
+def _write_or_remove(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_atomically(path, text)
 
 
 _NAMES = frozenset({ADMIN_TOKEN, "ANVIL_ROUTER_TOKEN"})

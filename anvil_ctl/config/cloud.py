@@ -40,8 +40,8 @@ class Cloud(Table):
     tool_support: bool = False
     vision: bool = False
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    extra_body: dict[str, object] = {}
-    extra_body_defaults: dict[str, object] = {}
+    extra_body: dict[str, object] = Field(default_factory=dict)
+    extra_body_defaults: dict[str, object] = Field(default_factory=dict)
     cost_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     cost_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     max_concurrency: int | None = Field(default=None, gt=0)
@@ -111,13 +111,13 @@ def work_class(value: object) -> object:
     return value
 
 
-def wrong_id(clouds: Sequence[Cloud], tiers: Mapping[str, Iterable[Tier]]) -> str:
-    """Why the clouds' ids do not fit; "" where they do. `tiers` are all of each mode."""
+def wrong_id(clouds: Sequence[Cloud], tiers: Iterable[tuple[str, Sequence[Tier]]]) -> str:
+    """Why the clouds' ids do not fit; "" where they do. `tiers` are each mode's."""
     ids = [each.id for each in clouds]
     for each in ids:
         if ids.count(each) > 1:
             return f"clouds: two of them have id {each!r}"
-        for mode, members in tiers.items():
+        for mode, members in tiers:
             if each in {name for tier in members for name in (tier.id, tier.served_name)}:
                 return f"clouds: {each!r} is a tier of {mode} too: give the cloud another id"
     return ""

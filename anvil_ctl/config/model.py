@@ -15,6 +15,7 @@ from anvil_ctl.router.judgement.work import Work
 
 Mode = Literal["agentic", "flexibility"]
 Platform = Literal["linux", "wsl2"]
+WorkClass = Annotated[Work, BeforeValidator(clouds_of.work_class)]
 MODES: tuple[Mode, ...] = ("agentic", "flexibility")
 
 CONTROL_SERVICES = frozenset({"router", "multiplexer", "guard"})
@@ -152,7 +153,7 @@ class Router(Table):
     # Whether cloud tiers get the fields that tell of the person and the session.
     forward_session_fields: bool = False
     # The classes of work that may cost money: for all others no cloud is asked.
-    metered_cloud: list[Annotated[Work, BeforeValidator(clouds_of.work_class)]] = []
+    metered_cloud: list[WorkClass] = Field(default_factory=list)
     # Certificates to trust beside the public ones, as PEM: a file beside anvil.toml.
     ca_file: str | None = Field(default=None, min_length=1)
     fallback: Fallback = Fallback()
@@ -245,12 +246,12 @@ class Config(Table):
     machine: Machine
     router: Router = Router()
     # Paid services elsewhere. A preset of any mode may list one beside its tiers.
-    clouds: list[Cloud] = []
+    clouds: list[Cloud] = Field(default_factory=list)
     modes: dict[Mode, ModeDefinition]
 
     @model_validator(mode="after")
     def _clouds_have_ids_of_their_own(self) -> Self:
-        tiers = {mode: each.tiers for mode, each in self.modes.items()}
+        tiers = [(mode, each.tiers) for mode, each in self.modes.items()]
         if wrong := clouds_of.wrong_id(self.clouds, tiers):
             raise ValueError(wrong)
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import httpx
 
@@ -16,6 +17,7 @@ Status = Mapping[str, object]
 # A control process that Docker starts again is back within a few seconds.
 _PATIENCE_S = 20.0
 _AGAIN_S = 0.25
+_NO_CLOUD = {"x-anvil-no-cloud": "1"}
 
 
 class AdminError(AnvilError):
@@ -59,10 +61,11 @@ class Admin:
         """Router only: AdminError if its loader does not accept a configuration's text."""
         self._call("POST", "check", config, 10)
 
-    def route(self, preset: str) -> str | None:
+    def route(self, preset: str, *, paid: bool) -> str | None:
         """Router only: the tier that a preset's request would be sent to first, or None where the
-        configuration lets nobody answer it."""
-        said = self._call("POST", "route", {"model": preset}, 10)
+        configuration lets nobody answer it. Not `paid`: among those that cost nothing."""
+        headers = {} if paid else _NO_CLOUD
+        said = _object(self._ask("POST", "route", {"model": preset}, 10, headers))
         if "tier" not in said:
             raise AdminError(
                 f"the router does not say who answers preset {preset}",
@@ -71,13 +74,16 @@ class Admin:
         return None if said["tier"] is None else str(said["tier"])
 
     def prove(self, preset: str, timeout_s: float) -> httpx.Headers:
-        """Router only: one token by a preset, whether held or not; the answer's headers."""
+        """Router only: one token by a preset, whether held or not; the answer's headers.
+
+        Whatever fails, no cloud is asked in its place: nobody pays for a proof.
+        """
         ask = {
             "model": preset,
             "max_tokens": 1,
             "messages": [{"role": "user", "content": "Say yes."}],
         }
-        answer = self._ask("POST", "prove", ask, timeout_s)
+        answer = self._ask("POST", "prove", ask, timeout_s, _NO_CLOUD)
         choices = _object(answer).get("choices")
         if not isinstance(choices, list) or not choices:
             raise AdminError(
@@ -125,9 +131,14 @@ class Admin:
         return _object(self._ask(method, verb, body, timeout_s))
 
     def _ask(
-        self, method: str, verb: str, body: Mapping[str, object] | str | None, timeout_s: float
+        self,
+        method: str,
+        verb: str,
+        body: Mapping[str, object] | str | None,
+        timeout_s: float,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", **more}
         said = {"content": body} if isinstance(body, str) else {"json": body}
         try:
             # Loopback only, so proxies from the environment must not be asked.

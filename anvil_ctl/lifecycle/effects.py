@@ -209,7 +209,7 @@ class RealEffects:
         found = prove(router_admin(self.site), multiplexer_admin(self.site).status(), longest)
         self.watch.canaries.extend(found)
         asked = sum(each.asked for each in found)
-        later = f", {len(found) - asked} wait for their model" if asked < len(found) else ""
+        later = f", {len(found) - asked} were not asked" if asked < len(found) else ""
         return f"{asked} answered{later}"
 
     def _tiers(self) -> list[Tier]:

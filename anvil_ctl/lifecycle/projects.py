@@ -16,8 +16,14 @@ from anvil_ctl.site import Site
 
 def control_project(site: Site, docker: Docker) -> Project:
     """The project of router, multiplexer and guard."""
-    file = bundle() / "compose" / "control.yaml"
-    return docker.project(site.project, file, (site.home.secrets, site.control_env))
+    return docker.project(
+        site.project,
+        bundle() / "compose" / "control.yaml",
+        site.control_keys,
+        env_files=(site.home.secrets, site.control_env),
+        # A shell that was told how to reach the router has its token under such a name.
+        hidden=site.config.cloud_keys,
+    )
 
 
 def mode_project(site: Site, docker: Docker, mode: Mode) -> Project:

@@ -17,6 +17,7 @@ def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[C
 
     A preset that nobody may answer is not asked, nor one whose model is not loaded: to load each of
     them would take as long as the mode itself, and would leave another one loaded than before.
+    Clouds are never asked: they cost money. A preset that lists one is proved by its other tiers.
     """
     said = router.status()
     presets = said.get("presets") if said else None
@@ -25,10 +26,9 @@ def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[C
     absent = _swapped(said) - _resident(multiplexer)
 
     def one(preset: str) -> Canary:
-        first = router.route(preset)
+        first = router.route(preset, paid=False)
         if first is None:
-            # Nobody is trusted with it, or its cloud has no credential: so the operator wants it.
-            return Canary(preset, "nobody may answer it here", 0.0, asked=False)
+            return Canary(preset, _instead(router.route(preset, paid=True)), 0.0, asked=False)
         if first in absent:
             return Canary(preset, f"{first} is loaded on demand", 0.0, asked=False)
         began = time.monotonic()
@@ -43,6 +43,14 @@ def prove(router: Admin, multiplexer: Status | None, timeout_s: float) -> list[C
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         return list(pool.map(one, presets))
+
+
+def _instead(cloud: str | None) -> str:
+    """Why a preset that no tier here may answer is not asked."""
+    if cloud is not None:
+        return f"{cloud} answers it, which costs money"
+    # Nobody is trusted with it, or its cloud has no key: so the operator wants it.
+    return "nobody may answer it here"
 
 
 def _swapped(router: Status) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import BOUNDS
 from anvil_ctl.router.judgement import settings
 from anvil_ctl.router.judgement.settings import Judgement
+from anvil_ctl.router.judgement.work import PRESETS
 from anvil_ctl.router.table import Table
 from anvil_ctl.upstream.endpoint import is_http_url
 
@@ -31,7 +33,8 @@ _SERVER_KEYS = _keys(
 _ROUTER_KEYS = _keys(
     "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
     "verify_local_min profile_path response_model forward_session_fields multiplexer fallback "
-    "residency policy calibration log stickiness pin_denied substitution state_path probe_interval"
+    "residency policy calibration log stickiness pin_denied substitution state_path probe_interval "
+    "ca_file"
 )
 _TIER_KEYS = _keys(
     "id base_url dialect context_limit privacy tool_support auth_env model extra_body "
@@ -132,6 +135,7 @@ class Config(msgspec.Struct, frozen=True):
     metrics: Metrics
     multiplexer: Multiplexer | None
     judgement: Judgement = Judgement()
+    ca_file: str | None = None
     file: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -176,12 +180,15 @@ def parse(data: bytes, file: str) -> Config:
     if not 400 <= status <= 599:
         raise router.error("exhaustion_status", "an HTTP error status, 400 to 599")
     router.get("cost_sync", table.flag, False)
+    metered = frozenset(router.get("metered_cloud", table.texts, ()))
+    presets = _presets(router, tiers)
+    warnings += _idle_clouds(file, presets, tiers, metered)
     return Config(
         hash=hashlib.sha256(data).hexdigest(),
         mapping_version=router.must("mapping_version", table.text),
         tiers=tiers,
-        presets=_presets(router, tiers),
-        metered_cloud=frozenset(router.get("metered_cloud", table.texts, ())),
+        presets=presets,
+        metered_cloud=metered,
         exhaustion_status=status,
         echo_model=router.get("response_model", table.one_of("requested", "served"), "requested")
         == "requested",
@@ -199,6 +206,7 @@ def parse(data: bytes, file: str) -> Config:
         decision_headers=server.get("expose_decision_headers", table.flag, True),
         multiplexer=_multiplexer(router, tiers),
         judgement=settings.read(router, warnings),
+        ca_file=router.get("ca_file", table.text, None),
         file=file,
         warnings=tuple(warnings),
     )
@@ -302,6 +310,23 @@ def _presets(router: Table, tiers: tuple[Tier, ...]) -> MappingProxyType[str, tu
             raise values.error(name, "under a name that differs by more than its case")
         presets[name] = pool
     return MappingProxyType(presets)
+
+
+def _idle_clouds(
+    file: str,
+    presets: Mapping[str, tuple[str, ...]],
+    tiers: tuple[Tier, ...],
+    metered: frozenset[str],
+) -> list[str]:
+    """What to say of presets that list a cloud tier in vain."""
+    clouds = {tier.id for tier in tiers if not tier.local}
+    return [
+        f"{file}: [router.presets]: {preset} lists {tier_id}, which costs money, and metered_cloud "
+        f"does not list {PRESETS.get(preset.strip().lower(), 'its class: it has none')}"
+        for preset, pool in presets.items()
+        for tier_id in pool
+        if tier_id in clouds and PRESETS.get(preset.strip().lower()) not in metered
+    ]
 
 
 def _multiplexer(router: Table, tiers: tuple[Tier, ...]) -> Multiplexer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import ssl
 from pathlib import Path
 
 from anvil_ctl.errors import ConfigError
@@ -20,6 +21,7 @@ from anvil_ctl.serving.http import Server
 from anvil_ctl.serving.message import Limits
 from anvil_ctl.serving.process import Listener, Running
 from anvil_ctl.upstream.client import Pool
+from anvil_ctl.upstream.trust import trusting
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
     most = _int_env("ANVIL_MAX_CONCURRENCY") or loaded.max_concurrency or _MAX_CONCURRENCY
 
     async def build() -> Running:
-        pool, hold = Pool(), Hold()
+        pool, hold = Pool(tls=_trust(loaded)), Hold()
         kept.resume(hold, config.parent / "hold.json")
         log_access, flush_access = access.to_stderr()
         load = functools.partial(_load, config)
@@ -71,6 +73,21 @@ def _load(path: Path) -> Config:
     for warning in config.warnings:
         log.warning("%s", warning)
     return config
+
+
+def _trust(config: Config) -> ssl.SSLContext | None:
+    """The certificates of `ca_file` besides the public ones; None where there is no such file.
+
+    Without it some clouds can't be reached; that is no reason to refuse what is local.
+    """
+    if config.ca_file is None:
+        return None
+    path = Path(config.file).parent / Path(config.ca_file).expanduser()
+    try:
+        return trusting(path)
+    except OSError as error:
+        log.warning("ca_file %s is not used: %s", path, error.strerror or error)
+        return None
 
 
 def _limits(config: Config) -> Limits:

@@ -40,14 +40,17 @@ class _Lane:
 
 
 class Pool:
-    """Connections kept alive per origin. Use from one event loop."""
+    """Connections kept alive per origin. Use from one event loop.
 
-    def __init__(self, limits: PoolLimits | None = None) -> None:
+    `tls` says whose certificates are trusted; without it, what the system trusts.
+    """
+
+    def __init__(self, limits: PoolLimits | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._limits = limits or PoolLimits()
         self._lanes: dict[Origin, _Lane] = {}
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(self._loop)
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self._closed = False
 
     async def post(

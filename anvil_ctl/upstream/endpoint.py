@@ -37,10 +37,13 @@ def endpoint(
     parts = urlsplit(base_url)
     tls = parts.scheme.lower() == "https"
     host = parts.hostname or ""
-    port = parts.port or (443 if tls else 80)
+    usual = 443 if tls else 80
+    port = parts.port or usual
     base = parts.path.rstrip("/").removesuffix("/v1")
     named = f"[{host}]" if ":" in host else host
-    lines = [f"POST {base}{path} HTTP/1.1", f"host: {named}:{port}", "accept: */*"]
+    # Some services know themselves only by their bare name, as every other client says it.
+    named = named if port == usual else f"{named}:{port}"
+    lines = [f"POST {base}{path} HTTP/1.1", f"host: {named}", "accept: */*"]
     lines.append("content-type: application/json")
     lines += [f"{name}: {value}" for name, value in headers]
     head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
