@@ -91,6 +91,8 @@ def validate() -> None:
     config, files = definition.config, definition.sources.files
     for mode, each in config.modes.items():
         console.say(f"{mode}: {len(each.tiers)} tiers, {files.get(mode, home.config)}")
+        for idle in config.idle_clouds(mode):
+            console.note(f"warning: {mode}: {idle}")
     console.say("valid")
 
 

@@ -42,6 +42,8 @@ def render(
         for tier in found.config.modes[each].tiers:
             if overdue := tier.overdue(date.today()):
                 console.note(f"warning: {overdue}")
+        for idle in found.config.idle_clouds(each):
+            console.note(f"warning: {each}: {idle}")
         for added in found.renderer.additions(each):
             console.note(f"added: {added}")
         for verdict in found.renderer.verdicts(each):

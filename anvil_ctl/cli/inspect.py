@@ -61,6 +61,10 @@ def status(as_json: AsJson = False) -> None:
     )
     for role, text in found.roles.items():
         console.say(f"role {role}: {text}")
+    if found.clouds:
+        heads = ("cloud", "model", "state")
+        console.say_table(heads, [(each.id, each.model, each.state) for each in found.clouds])
+        console.say(f"clouds may be asked for: {', '.join(found.metered_cloud) or 'nothing'}")
     if found.disagreement:
         console.note(found.disagreement)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anvil_ctl.config import modes, nearest
+from anvil_ctl.config.cloud import answers
 from anvil_ctl.config.model import Config, Mode
 from anvil_ctl.errors import UsageError
 
@@ -48,15 +49,17 @@ def windows(config: Config, mode: Mode | None = None) -> dict[str, int]:
     """The window of each preset, in tokens: in one mode, or the smallest that it has in any.
 
     Within a mode a preset has the window of its largest tier, to which the router moves on where a
-    smaller one is too small.
+    smaller one is too small. A cloud counts where it may answer the preset.
     """
     found: dict[str, int] = {}
     for name, definition in config.modes.items():
         if mode not in (None, name):
             continue
         sizes = {tier.id: tier.context_limit or tier.window for tier in definition.tiers}
+        elsewhere = {cloud.id: cloud.context_limit for cloud in config.clouds}
         for preset, ids in definition.presets.items():
-            window = max((sizes[each] for each in ids), default=0)
+            known = sizes | (elsewhere if answers(preset, config.router.metered_cloud) else {})
+            window = max((known.get(each, 0) for each in ids), default=0)
             found[preset] = min(window, found.get(preset, window))
     return found
 

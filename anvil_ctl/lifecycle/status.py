@@ -24,6 +24,17 @@ class TierStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudStatus:
+    """A cloud, and whether the router can ask it. Nobody asks it to find out."""
+
+    id: str
+    model: str
+    base_url: str
+    key_env: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class StackStatus:
     """The live mode, the control services and the tiers. `mode` is None where nothing is live."""
 
@@ -36,6 +47,9 @@ class StackStatus:
     disagreement: str | None
     # Of each role that models share: one line on how it stands.
     roles: Mapping[str, str] = field(default_factory=dict)
+    clouds: tuple[CloudStatus, ...] = ()
+    # The classes of work that clouds may be asked for.
+    metered_cloud: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -64,7 +78,27 @@ def status(
         tiers=tuple(_tiers(site, found, mode, answering)) if mode else (),
         disagreement=_disagreement(found, mode),
         roles=_roles(found.multiplexer) if mode else {},
+        clouds=tuple(_clouds(site, found.router)),
+        metered_cloud=tuple(map(str, site.config.router.metered_cloud)),
     )
+
+
+def _clouds(site: Site, router: Mapping[str, object] | None) -> Iterator[CloudStatus]:
+    missing = site.missing_keys()
+    rows = router.get("tiers") if router else None
+    known = {str(row["id"]): row for row in rows} if isinstance(rows, list) else None
+    for each in site.config.clouds:
+        if each.id in missing:
+            state = f"no key: {each.key_env} is not set in {site.home.secrets}"
+        elif known is None:
+            state = "the router does not run"
+        elif each.id not in known:
+            state = "not in the router yet: anvil-ctl up"
+        elif known[each.id].get("circuit") != "closed":
+            state = "left alone for now: it failed"
+        else:
+            state = "ready"
+        yield CloudStatus(each.id, each.model, each.base_url, each.key_env, state)
 
 
 def _roles(said: Mapping[str, object] | None) -> dict[str, str]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from anvil_ctl.doctor.check import Check
-from anvil_ctl.doctor.checks import agreement, gpu, leaving, network, platform, runtime, storage
+from anvil_ctl.doctor.checks import (
+    agreement,
+    clouds,
+    gpu,
+    leaving,
+    network,
+    platform,
+    runtime,
+    storage,
+)
 
 GROUPS: Mapping[str, Sequence[Check]] = {
     "platform": platform.CHECKS,
     "gpu": gpu.CHECKS,
     "agreement": agreement.CHECKS,
-    "network": network.CHECKS,
+    "network": (*network.CHECKS, *clouds.CHECKS),
     "storage": storage.CHECKS,
     "runtime": (*runtime.CHECKS, *leaving.CHECKS),
 }

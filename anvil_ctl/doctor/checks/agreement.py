@@ -6,7 +6,6 @@ import hashlib
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from anvil_ctl.config import MODES
 from anvil_ctl.doctor.check import Check, looking
@@ -143,15 +142,18 @@ def _addresses(survey: Survey) -> Iterator[Finding]:
     if config is None or _installed_mode(survey) != survey.mode:
         return
     engines = survey.site.renderer.engines
-    right = {tier.id: (tier.id, engines[tier.engine].file.port) for tier in survey.rendered.tiers}
+    right = {
+        tier.id: f"http://{tier.id}:{engines[tier.engine].file.port}"
+        for tier in survey.rendered.tiers
+    }
+    right |= {cloud.id: cloud.base_url for cloud in survey.site.config.clouds}
     rows = config.get("tiers")
     wrong = []
     for row in rows if isinstance(rows, list) else []:
-        url = urlsplit(str(row.get("base_url")))
-        if (url.hostname, url.port) != right.get(str(row.get("id"))):
+        if row.get("base_url") != right.get(str(row.get("id"))):
             wrong.append(f"{row.get('id')} at {row.get('base_url')}")
     if wrong:
-        expected = f"services of {survey.mode} at their engines' ports"
+        expected = f"services of {survey.mode} at their engines' ports, and clouds as defined"
         again = f"anvil-ctl up --mode {survey.mode}"
         yield fail(f"the router's config has {', '.join(wrong)}", expected, again)
     else:
