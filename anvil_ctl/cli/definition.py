@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anvil_ctl.cli import console
+
+if TYPE_CHECKING:
+    from anvil_ctl.config import Mode
+    from anvil_ctl.site import Site
 
 
 def register(app: typer.Typer) -> None:
@@ -39,15 +44,8 @@ def render(
     found = site.load(Home.from_environ())
     for each in [known(mode, "--mode")] if mode else list(found.config.modes):
         files = found.renderer.mode(each)
-        for tier in found.config.modes[each].tiers:
-            if overdue := tier.overdue(date.today()):
-                console.note(f"warning: {overdue}")
-        for idle in found.config.idle_clouds(each):
-            console.note(f"warning: {each}: {idle}")
-        for added in found.renderer.additions(each):
-            console.note(f"added: {added}")
-        for verdict in found.renderer.verdicts(each):
-            console.note(f"warning: {verdict}")
+        for note in _notes(found, each):
+            console.note(note)
         paths = rendered.beside(out, files) if out else rendered.installed(found, files)
         if diff:
             console.say(rendered.diff(paths) or f"{each}: {files.hash} nothing changes")
@@ -62,6 +60,16 @@ def render(
                 found.write_compose(files)
             done = "accepted by Compose" if check else str(found.compose_file(each))
             console.say(f"{each}: {files.hash} {done}")
+
+
+def _notes(found: Site, mode: Mode) -> Iterator[str]:
+    """What to say of a mode that renders all the same."""
+    for tier in found.config.modes[mode].tiers:
+        if overdue := tier.overdue(date.today()):
+            yield f"warning: {overdue}"
+    yield from (f"warning: {mode}: {idle}" for idle in found.config.idle_clouds(mode))
+    yield from (f"added: {added}" for added in found.renderer.additions(mode))
+    yield from (f"warning: {verdict}" for verdict in found.renderer.verdicts(mode))
 
 
 def _checked(project: str, compose: str) -> None:

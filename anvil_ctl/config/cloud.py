@@ -106,7 +106,7 @@ def _is_near(host: str) -> bool:
 def work_class(value: object) -> object:
     """A class of work as `metered_cloud` lists it; ValueError names the nearest right one."""
     if not isinstance(value, str) or value not in set(Work):
-        near = advice(str(value), Work)
+        near = advice(str(value), map(str, Work))
         raise ValueError(f"{value!r} is no class of work{near}; classes: {_CLASSES}")
     return value
 

@@ -65,7 +65,7 @@ def typed(root: type[BaseModel], key: Key, text: str, file: str) -> object:
         try:
             adapter.validate_python(candidate, strict=not isinstance(candidate, dict | list))
         except ValidationError as error:
-            problem = problem or error.errors()[0]["msg"]
+            problem = problem or error.errors()[0]["msg"].removeprefix("Value error, ")
         else:
             return candidate
     raise UsageError(f"{file}: {'.'.join(key)}: {problem} (is {text!r})")

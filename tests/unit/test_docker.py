@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from anvil_ctl.compose import Compose
 from anvil_ctl.docker import Docker
 from anvil_ctl.docker_errors import DockerError, failure
 from anvil_ctl.versions import parse_version
@@ -21,6 +22,32 @@ from anvil_ctl.versions import parse_version
 )
 def test_versions_are_read_however_they_are_written(text: str, version: tuple[int, ...]) -> None:
     assert parse_version(text) == version
+
+
+@pytest.mark.parametrize("plugin", [True, False])
+@pytest.mark.parametrize("hidden", [(), ("A_KEY", "B_KEY")])
+def test_what_the_env_files_say_holds_whatever_the_shell_has(
+    plugin: bool, hidden: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Compose that prints what it is called with, and a variable as it finds it."""
+    for name in ("docker", "docker-compose"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "{name} A_KEY=$A_KEY $*" >&2\nexit 1\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("anvil_ctl.compose.standalone_compose", lambda: tmp_path / "docker-compose")
+    monkeypatch.setenv("A_KEY", "of-the-shell")
+    files = [tmp_path / "control.yaml", tmp_path / "keys.yaml", tmp_path / "absent.yaml"]
+    for each in files[:2]:
+        each.touch()
+
+    with pytest.raises(DockerError) as raised:
+        Compose((2, 39, 1), plugin).project("p", files, (), hidden).check()
+
+    called = "docker A_KEY={} compose" if plugin else "docker-compose A_KEY={}"
+    value = "" if hidden else "of-the-shell"
+    assert f"{called.format(value)} --file {files[0]} --file {files[1]} " in raised.value.message
+    assert f"--project-directory {tmp_path}" in raised.value.message
 
 
 def test_an_engine_elsewhere_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

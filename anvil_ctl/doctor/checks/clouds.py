@@ -1,4 +1,4 @@
-"""That each cloud which is defined can be asked: its key, and the work that it may cost money for."""
+"""That each cloud can be asked: its key, and the work that it may cost money for."""
 
 from __future__ import annotations
 

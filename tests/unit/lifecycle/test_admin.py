@@ -39,7 +39,9 @@ def router(said: Said, port: int = 0, asked: list[str] | None = None) -> Iterato
             model = json.loads(body).get("model", "") if body[:1] == b"{" else ""
             if asked is not None:
                 asked.append(f"{verb} {model}".strip())
-            key = f"{verb} {model}" if f"{verb} {model}" in said else verb
+            free = f"{verb} {model} for nothing"
+            named = free if self.headers.get("x-anvil-no-cloud") == "1" else f"{verb} {model}"
+            key = next(each for each in (named, f"{verb} {model}", verb) if each in said)
             status, answer, headers = said[key]
             data = json.dumps(answer).encode()
             self.send_response(status)
@@ -132,6 +134,23 @@ def test_a_preset_that_nobody_may_answer_is_not_asked() -> None:
 
     assert (chat.tier, chat.asked) == ("nobody may answer it here", False)
     assert "prove chat" not in asked
+
+
+def test_a_preset_that_a_cloud_answers_is_proved_by_its_other_tiers_or_not_at_all() -> None:
+    paid: Said = {
+        **PROVED,
+        "route chat": (200, {"tier": "sonnet"}, {}),
+        "route chat for nothing": (200, {"tier": "a"}, {}),
+        "route long-context": (200, {"tier": "sonnet"}, {}),
+        "route long-context for nothing": (200, {"tier": None}, {}),
+        "prove": (500, {"error": {"message": "That cost money."}}, {}),
+        "prove chat for nothing": (200, ONE, {"x-anvil-tier": "a"}),
+    }
+    with router(paid) as admin:
+        chat, long = prove(admin, LOADED, 10)
+
+    assert (chat.tier, chat.asked) == ("a", True)
+    assert (long.tier, long.asked) == ("sonnet answers it, which costs money", False)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from anvil_ctl.lifecycle.plan import Observed, TierState
 from anvil_ctl.lifecycle.status import status
 from anvil_ctl.paths import Home
 from anvil_ctl.site import Site
+from tests.unit.clouds import cloudy
 from tests.unit.definitions import cpu, renderer
 
 
@@ -110,3 +111,32 @@ def test_nothing_at_all_is_no_disagreement(site: Site) -> None:
 
     assert (said.mode, said.disagreement, said.tiers) == (None, None, ())
     assert set(said.control.values()) == {"absent"}
+
+
+def test_a_cloud_is_shown_by_what_is_known_without_asking_it(tmp_path: Path) -> None:
+    closed = {"id": "sonnet", "circuit": "closed"}
+    rows: list[dict[str, object] | None] = [
+        {"tiers": [closed]},
+        {"tiers": [{**closed, "circuit": "open"}]},
+        {"tiers": []},
+        None,
+    ]
+
+    def states(**secrets: str) -> list[str]:
+        site = Site(Home(tmp_path), cloudy(), secrets, renderer(cloudy()), {})
+        looks = [Snapshot(CONTROL, row, {}, observed("agentic", agentic="")) for row in rows]
+        return [status(site, look, loading).clouds[0].state for look in looks]
+
+    assert states(SONNET_KEY="k") == [
+        "ready",
+        "left alone for now: it failed",
+        "not in the router yet: anvil-ctl up",
+        "the router does not run",
+    ]
+    assert states() == [f"no key: SONNET_KEY is not set in {tmp_path / '.env'}"] * 4
+    plain = status(
+        Site(Home(tmp_path), cpu(), {}, renderer(cpu()), {}),
+        Snapshot(CONTROL, {}, {}, observed("agentic", agentic="")),
+        loading,
+    )
+    assert (plain.clouds, plain.metered_cloud) == ((), ())

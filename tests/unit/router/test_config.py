@@ -193,3 +193,18 @@ def test_a_typo_in_its_tables_and_a_class_that_is_none_are_warned_about() -> Non
         "router.toml: [router]: metered_cloud lists 'plannig', which is none of " + ", ".join(Work),
         "router.toml: [router.policy]: unknown key orderng; did you mean ordering?",
     )
+
+
+def test_a_preset_that_lists_a_cloud_in_vain_is_warned_about() -> None:
+    cloud = tier("sonnet", URL, privacy="cloud")
+    presets = 'planning = ["a", "sonnet"]\nreview = ["sonnet"]\nyolo = ["sonnet", "a"]'
+    keys = 'metered_cloud = ["planning"]\nca_file = "own.pem"\n'
+
+    made = load(config(tier("a", URL), cloud, presets=presets, router_keys=keys))
+
+    assert made.ca_file == "own.pem"
+    told = "lists sonnet, which costs money, and metered_cloud does not list"
+    assert made.warnings == (
+        f"router.toml: [router.presets]: review {told} review",
+        f"router.toml: [router.presets]: yolo {told} its class: it has none",
+    )

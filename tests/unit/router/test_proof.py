@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.router import doubles
 from tests.unit.router.asking import CHAT, FINE, HI, Client, admin, body, settled
 
@@ -72,3 +74,27 @@ async def test_who_would_be_asked_first_is_told_and_nobody_is_an_answer_too(tmp_
             assert (nobody.status_code, nobody.json()) == (200, {"tier": None})
             assert (broken.status_code, broken.json()["error"]["src"]) == (400, "anvil")
             assert not engine.seen
+
+
+async def test_a_proof_for_nothing_never_reaches_a_cloud_even_where_all_else_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SONNET_KEY", "k")
+    async with doubles.double(FINE) as cloud:
+        broken = doubles.tier("a", "http://127.0.0.1:9")
+        paid = doubles.tier("sonnet", cloud.url, auth_env="SONNET_KEY", privacy="cloud")
+        keys = 'metered_cloud = ["chat"]\n'
+        text = doubles.config(broken, paid, presets='chat = ["a", "sonnet"]', router_keys=keys)
+        free = {"x-anvil-no-cloud": "1"}
+        ask = {"model": "chat", "messages": HI}
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            admin(running) as boss,
+        ):
+            first = await boss.post("/admin/route", json={"model": "chat"}, headers=free)
+            proved = await boss.post("/admin/prove", json=ask, headers=free)
+
+            assert first.json() == {"tier": "a"}
+            assert proved.status_code == 503
+            assert not cloud.seen
+            assert (await boss.post("/admin/prove", json=ask)).headers["x-anvil-tier"] == "sonnet"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trustme
 
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.endpoint import endpoint
+from anvil_ctl.upstream.endpoint import Endpoint, endpoint
 from anvil_ctl.upstream.failure import UpstreamError
+from anvil_ctl.upstream.trust import trusting
 from tests.unit import sockets
 from tests.unit.router.doubles import Answer, Seen, answers, double
 from tests.unit.upstream.asking import LIMITS, ask
@@ -41,27 +44,34 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
         await pool.close()
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-async def test_an_engine_behind_tls_is_checked_against_the_usual_variable(
-    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextlib.asynccontextmanager
+async def behind_tls(authority: trustme.CA) -> AsyncIterator[Endpoint]:
+    """A service whose certificate is of this authority."""
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         await reader.read()
         writer.close()
 
-    authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    bundle = tmp_path / "ca.pem"
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield endpoint(f"https://localhost:{server.sockets[0].getsockname()[1]}", "/v1/x")
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_an_engine_behind_tls_is_checked_against_the_usual_variable(
+    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, bundle = trustme.CA(), tmp_path / "ca.pem"
     (authority if trusted else trustme.CA()).cert_pem.write_to_path(bundle)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
     pool = Pool()
-    there = endpoint(f"https://localhost:{port}", "/v1/x")
-    try:
+    async with behind_tls(authority) as there:
         if trusted:
             response = await pool.post(there, b"", LIMITS)
             assert await response.read(10) == b"{}"
@@ -69,9 +79,38 @@ async def test_an_engine_behind_tls_is_checked_against_the_usual_variable(
         else:
             with pytest.raises(UpstreamError, match="tls"):
                 await pool.post(there, b"", LIMITS)
-    finally:
         await pool.close()
-        server.close()
+
+
+async def test_a_file_of_authorities_is_trusted_besides_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, own = trustme.CA(), trustme.CA()
+    usual.cert_pem.write_to_path(tmp_path / "usual.pem")
+    own.cert_pem.write_to_path(tmp_path / "own.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "usual.pem"))
+    pool = Pool(tls=trusting(tmp_path / "own.pem"))
+    for authority in (usual, own):
+        async with behind_tls(authority) as there:
+            assert await (await pool.post(there, b"", LIMITS)).read(10) == b"{}"
+    async with behind_tls(trustme.CA()) as there:
+        with pytest.raises(UpstreamError, match="tls"):
+            await pool.post(there, b"", LIMITS)
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://api.example.com", b"api.example.com"),
+        ("https://api.example.com:443/v1", b"api.example.com"),
+        ("http://starter:8080", b"starter:8080"),
+        ("http://[::1]", b"[::1]"),
+        ("https://api.example.com:80", b"api.example.com:80"),
+    ],
+)
+def test_a_service_is_called_by_its_bare_name_on_its_usual_port(url: str, host: bytes) -> None:
+    assert b"\r\nhost: " + host + b"\r\n" in endpoint(url, "/v1/x").head
 
 
 async def test_small_requests_are_not_held_back() -> None:
