@@ -35,7 +35,7 @@ class Cloud(Table):
     # Name of the variable in .env that holds the key; the key itself is nowhere else.
     key_env: EnvName
     context_limit: int = Field(gt=0)
-    # The longest answer that the service gives.
+    # Anthropic's API wants a bound for every answer: the one where the caller sets none.
     max_output_tokens: int | None = Field(default=None, gt=0)
     tool_support: bool = False
     vision: bool = False

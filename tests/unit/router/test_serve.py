@@ -75,6 +75,20 @@ async def test_a_wrong_set_up_is_one_message_and_exit_2(
     assert b"Traceback" not in err
 
 
+async def test_certificates_that_are_not_there_stop_no_router(tmp_path: Path) -> None:
+    file = tmp_path / "router.toml"
+    file.write_text(text().replace("[router]\n", '[router]\nca_file = "own.pem"\n'))
+    process = await start(file, "--port", "0", ANVIL_ROUTER_TOKEN="x")
+    assert process.stderr is not None
+    lines = b""
+    while b'"listening' not in lines and b"http://" not in lines:
+        lines += await asyncio.wait_for(process.stderr.readline(), 10)
+
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert f"ca_file {tmp_path / 'own.pem'} is not used: No such file".encode() in lines
+
+
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     file = tmp_path / "router.toml"
     file.write_text(text())
