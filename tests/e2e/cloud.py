@@ -31,7 +31,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Cloud:
-    """A service that answers with one text, and keeps what it was asked."""
+    """A service that answers with one text, and keeps what it was asked.
+
+    `authority` is the certificate, as PEM, that its own is signed by.
+    """
 
     url: str
     authority: str
@@ -39,11 +42,10 @@ class Cloud:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Cloud]:
-    """A service until the end of the block; the certificate of its authority is at `authority`."""
-    # This machine, as every container of it sees it.
-    wanted = "{{(index .IPAM.Config 0).Gateway}}"
-    address = docker("network", "inspect", "bridge", "--format", wanted).strip()
+def serving(folder: Path, caller: str) -> Iterator[Cloud]:
+    """A service on this machine until the end of the block, where the container `caller` sees it."""
+    wanted = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
+    address = docker("inspect", "--format", wanted, caller).strip()
     authority, path = trustme.CA(), folder / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

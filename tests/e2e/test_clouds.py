@@ -28,8 +28,9 @@ def logs(container: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with serving(tmp_path_factory.mktemp("cloud")) as found:
+def cloud(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder, router = tmp_path_factory.mktemp("cloud"), f"{stack.project}-router-1"
+    with serving(folder, router) as found:
         yield found
 
 
@@ -167,3 +168,13 @@ def test_the_key_is_in_the_routers_environment_and_nowhere_else(
     assert any(where.endswith("router.toml") and KEY in text for where, text in said.items())
     holders = [each for each in containers(keyless.project) if key in docker("inspect", each)]
     assert holders == [name]
+
+
+def test_the_router_trusts_the_public_authorities_besides_its_own(keyless: Stack, key: str) -> None:
+    assert key
+    count = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+
+    found = int(docker("exec", f"{keyless.project}-router-1", "python3", "-c", count))
+
+    print(f"{found} public authorities")
+    assert found > 50
