@@ -70,9 +70,7 @@ class RealEffects:
             Op.RETIRE: self._retire,
             Op.DOWN: self._down,
             Op.FREE: self._free,
-            Op.INSTALL: lambda _act: self.site.install(
-                self._target, self.site.control(self.docker.socket())
-            ),
+            Op.INSTALL: self._install,
             Op.CONTROL: self._control,
             Op.UP: self._up,
             Op.READY: self._ready,
@@ -165,12 +163,16 @@ class RealEffects:
         mode = next(mode for mode in self.site.config.modes if mode == act.target)
         mode_project(self.site, self.docker, mode).down(_STOP_S)
 
+    def _install(self, _act: Act) -> None:
+        # The Compose file too, though no container may change: its head names what it is of.
+        self.site.write_compose(self._target)
+        self.site.install(self._target, self.site.control(self.docker.socket()))
+
     def _control(self, _act: Act) -> None:
         control_up(self.site, self.docker)
 
     def _up(self, act: Act) -> None:
         """The whole mode, or one tier of it where they load one after the other."""
-        self.site.write_compose(self._target)
         project = mode_project(self.site, self.docker, self._target.mode)
         fixed = [tier.id for tier in self._tiers() if not tier.swap]
         with _explained():
