@@ -57,10 +57,11 @@ class DecisionLog:
         self._writing: asyncio.Task[None] | None = None
         self.dropped = 0
         self._failing = False
+        self._closed = False
 
     def add(self, record: bytes) -> None:
         """Take in a record, one line of JSON. It must hold nothing that a log may not hold."""
-        if len(self._lines) >= _MOST_WAITING:
+        if self._closed or len(self._lines) >= _MOST_WAITING:
             self.dropped += 1
             return
         self._lines.append(record)
@@ -68,7 +69,8 @@ class DecisionLog:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Write what waits. What comes later is lost, and counted."""
+        self._closed = True
         if self._writing is not None:
             self._writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -34,9 +34,20 @@ class _Now(Collector):
         for labels, count in tally.requests.items():
             requests.add_metric((*labels, self._mode), count)
         yield requests
-        yield _counter("anvil_attempts", "Attempts at a tier.", ("tier", "outcome"), tally.attempts)
         yield _counter(
-            "anvil_tokens", "Tokens that engines counted.", ("tier", "direction"), tally.tokens
+            "anvil_attempts", "Attempts at a tier.", ("tier", "outcome"), tally.attempts.items()
+        )
+        yield _counter(
+            "anvil_tokens",
+            "Tokens that engines counted.",
+            ("tier", "direction"),
+            tally.tokens.items(),
+        )
+        yield _counter(
+            "anvil_unsound",
+            "Answers that failed a check, before they were sent or after.",
+            ("tier", "work_class", "check"),
+            tally.unsound.items(),
         )
         yield _histogram(
             "anvil_first_byte_seconds",
@@ -77,10 +88,10 @@ def text(tally: Tally, mode: str, gauges: Iterable[Gauge]) -> bytes:
 
 
 def _counter(
-    name: str, about: str, labels: tuple[str, ...], counts: Mapping[tuple[str, str], int]
+    name: str, about: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
 ) -> Metric:
     family = CounterMetricFamily(name, about, labels=labels)
-    for values, count in counts.items():
+    for values, count in counts:
         family.add_metric(values, count)
     return family
 

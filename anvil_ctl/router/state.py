@@ -10,7 +10,7 @@ from anvil_ctl.router.config import Config
 from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
 from anvil_ctl.router.records import Records
-from anvil_ctl.router.tally import Tally
+from anvil_ctl.router.tally import Tally, outcome
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.message import Request
@@ -46,11 +46,12 @@ class State:
     def finished(self, request: Request, exchange: Exchange) -> None:
         """Keep and count a request that has been answered or cut off, if it was routed."""
         if "source" in exchange.fields:
-            seconds = time.monotonic() - exchange.started_at
+            seconds = exchange.ended_at - exchange.started_at
+            exchange.fields["outcome"] = outcome(exchange.fields, exchange.status)
             record = self.records.add(request, exchange, seconds)
             if self.decision_log is not None:
                 self.decision_log.add(record)
-            self.tally.add(exchange.fields, exchange.status, seconds)
+            self.tally.add(exchange.fields, seconds)
 
     async def close(self) -> None:
         """Write what is still to be written."""

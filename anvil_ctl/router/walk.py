@@ -11,6 +11,7 @@ from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.deadline import LATE, NEVER, Deadline
+from anvil_ctl.router.decided import cost_usd
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
@@ -59,6 +60,8 @@ class Walk:
         self._tried: list[str] = []
         self._failed: list[Failed] = []
         self._skipped: list[str] = []
+        self._rejected: list[dict[str, object]] = []
+        self._wasted_usd = 0.0
         self._untranslatable: BadRequestError | None = None
 
     async def serve(
@@ -106,7 +109,8 @@ class Walk:
             self._failed.append((tier, Failure("untranslatable", Action.STOP)))
             self._standing.left(tier)
         except UnsoundError as error:
-            self._spent += error.tokens
+            self._spent += error.usage.output or 0
+            self._reject(tier, error)
             self._note(bound, Failure(error.check))
             self._standing.unsound(tier)
         except UpstreamError as error:
@@ -132,8 +136,30 @@ class Walk:
             self._blame(bound.tier, Failure("cut"))
         else:
             self._standing.served(bound.tier)
+        fields = self._exchange.fields
         if self._skipped:
-            self._exchange.fields["skipped"] = self._skipped
+            fields["skipped"] = self._skipped
+        if self._wasted_usd:
+            served = fields.get("cost_usd")
+            served = served if isinstance(served, float) else 0.0
+            fields["cost_usd"] = round(served + self._wasted_usd, 8)
+
+    def _reject(self, tier: Tier, error: UnsoundError) -> None:
+        """An answer that nobody gets was made and is paid for all the same, at its tier's price."""
+        given = self._size if error.usage.input is None else error.usage.input
+        made = error.usage.output or 0
+        cost = cost_usd(tier, given, made)
+        self._wasted_usd += cost
+        self._rejected.append(
+            {
+                "tier": tier.id,
+                "check": error.check,
+                "input_tokens": given,
+                "output_tokens": made,
+                "cost_usd": round(cost, 8),
+            }
+        )
+        self._exchange.fields["rejected"] = self._rejected
 
     def _blame(self, tier: Tier, failure: Failure) -> None:
         """Count a failure against a tier, unless the caller's own impatience ended the attempt."""
@@ -158,6 +184,8 @@ class Walk:
         fields = self._exchange.fields
         fields.update(tried=">".join(self._tried), skipped=self._skipped)
         fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
+        if self._wasted_usd:
+            fields["cost_usd"] = round(self._wasted_usd, 8)
         if self._until.over:
             return LATE
         refusal = refusals.after(self._failed, self._config.exhaustion_status)

@@ -64,7 +64,8 @@ class Stickiness(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """All of it."""
+    """All of it. `verify_raw`: what is sent on as it comes is checked once it is out.
+    `early_commit`: a stream's client gets its 200 and signs of life before anybody answers."""
 
     policy: Policy = Policy()
     fallback: Fallback = Fallback()
@@ -75,6 +76,8 @@ class Judgement(msgspec.Struct, frozen=True):
     redirect_pins: bool = False
     substitution: bool = True
     verify_local_min: bool = True
+    verify_raw: bool = False
+    early_commit: bool = False
     profile_path: str | None = None
     state_path: str | None = None
     probe_s: float = 0.0
@@ -100,6 +103,8 @@ def read(router: Table, warnings: list[str]) -> Judgement:
         == "redirect",
         substitution=router.get("substitution", table.flag, True),
         verify_local_min=router.get("verify_local_min", table.flag, True),
+        verify_raw=router.get("verify_raw", table.one_of("off", "post"), "off") == "post",
+        early_commit=router.get("early_commit_pings", table.flag, False),
         profile_path=router.get("profile_path", table.text, None),
         state_path=router.get("state_path", table.text, None),
         probe_s=router.get("probe_interval", table.seconds, 0.0),

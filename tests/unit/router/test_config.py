@@ -128,6 +128,8 @@ def test_the_judgement_is_the_operators_to_set() -> None:
 pin_denied = "redirect"
 substitution = false
 verify_local_min = false
+verify_raw = "post"
+early_commit_pings = true
 [router.policy]
 ordering = "quality"
 verify = "off"
@@ -158,6 +160,7 @@ keep = 0
 
     assert made.warnings == ()
     assert (found.redirect_pins, found.substitution, found.verify_local_min) == (True, False, False)
+    assert (found.verify_raw, found.early_commit) == (True, True)
     assert found.policy == Policy(Ordering.QUALITY, False, False, False)
     assert found.fallback == Fallback(2, 1000, 1.5, 1024)
     assert found.breakers == Limits(threshold=3, cooldown=7)
@@ -171,6 +174,8 @@ keep = 0
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
+        ('verify_raw = "pre"', "verify_raw = 'pre': it must be off or post"),
+        ("early_commit_pings = 1", "early_commit_pings = 1: it must be true or false"),
         ('pin_denied = "maybe"', "pin_denied = 'maybe': it must be error or redirect"),
         (
             '[router.policy]\nordering = "best"',
