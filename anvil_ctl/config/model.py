@@ -148,6 +148,8 @@ class Router(Table):
     verify_raw: Literal["off", "post"] = "off"
     # Whether a stream's client gets its 200 and signs of life before any tier has answered.
     early_commit_pings: bool = False
+    # Whether each decision is a line of words in the router's log, besides its record.
+    audit_lines: bool = False
     # The model's name in answers: the one that the client asked for, or the one that served.
     response_model: Literal["requested", "served"] = "requested"
     # Whether cloud tiers get the fields that tell of the person and the session.
@@ -157,7 +159,8 @@ class Router(Table):
     def unusual(self) -> dict[str, object]:
         """Switches that few turn, by the names of the router's file: only those that are turned."""
         names = {"verify_raw", "early_commit_pings"}
-        return self.model_dump(include=names, exclude_defaults=True)
+        said = self.model_dump(include=names, exclude_defaults=True)
+        return {**said, "log": {"audit": True}} if self.audit_lines else said
 
 
 class Policy(Table):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,24 @@ class LogFile:
         self._path = path
         self._max_bytes = max_bytes
         self._keep = keep
+        # Who reads must not find a file twice or not at all because it is renamed meanwhile.
+        self._lock = threading.Lock()
 
     def append(self, data: bytes) -> None:
         """Add whole lines, beginning a new file where the old one is full. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_size + len(data) > self._max_bytes:
-                self._rotate()
-        with open(self._path, "ab", opener=_private) as out:
-            out.write(data)
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_size + len(data) > self._max_bytes:
+                    self._rotate()
+            with open(self._path, "ab", opener=_private) as out:
+                out.write(data)
+
+    def read(self) -> bytes:
+        """All of it, the oldest first. Raises OSError."""
+        paths = [*map(self._numbered, range(self._keep, 0, -1)), self._path]
+        with self._lock:
+            return b"".join(path.read_bytes() for path in paths if path.exists())
 
     def _rotate(self) -> None:
         for number in range(self._keep - 1, 0, -1):
@@ -76,6 +86,11 @@ class DecisionLog:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writing
         await self._write()
+
+    async def read(self) -> bytes:
+        """Every record that is kept, what waits among them. Raises OSError."""
+        await self._write()
+        return await asyncio.to_thread(self._file.read)
 
     async def _write_soon(self) -> None:
         while self._lines:

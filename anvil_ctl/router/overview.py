@@ -26,6 +26,7 @@ from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route
 
 _DECISIONS = 50
+_LINES = "application/jsonl"
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -133,6 +134,16 @@ class Overview:
             refuse(request, exchange, 400, "invalid_request", message)
             return
         _reply(exchange, {"data": self._state.records.newest(int(asked))})
+
+    async def log(self, request: Request, exchange: Exchange) -> None:
+        """Everything that was decided and is still on record, as lines of JSON."""
+        try:
+            lines = await self._state.decisions()
+        except OSError as error:
+            message = f"the log of decisions can't be read: {error.strerror}"
+            refuse(request, exchange, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+            return
+        exchange.reply(HTTPStatus.OK, lines, content_type=_LINES)
 
     async def _metrics(self, _request: Request, exchange: Exchange) -> None:
         # Here and not above: most routers are never scraped, and the library is not small.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
+import msgspec
+
+from anvil_ctl.router import audit
 from anvil_ctl.router.bound import Live
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.decision_log import DecisionLog, LogFile
@@ -15,6 +19,8 @@ from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
+
+audit_log = logging.getLogger("anvil.audit")
 
 
 class State:
@@ -52,6 +58,14 @@ class State:
             if self.decision_log is not None:
                 self.decision_log.add(record)
             self.tally.add(exchange.fields, seconds)
+            if self.live.config.judgement.log.audit:
+                audit_log.info("%s", audit.line(msgspec.json.decode(record)))
+
+    async def decisions(self) -> bytes:
+        """What was decided, as lines of JSON, the oldest first. Raises OSError."""
+        if self.decision_log is None:
+            return self.records.lines()
+        return await self.decision_log.read()
 
     async def close(self) -> None:
         """Write what is still to be written."""

@@ -41,12 +41,14 @@ class Fallback(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """The decision log: how many records are kept in memory, and in how large files."""
+    """The decision log: how many records are kept in memory, and in how large files; `audit` puts
+    each decision into the program's log too, as a line of words."""
 
     ring: int = 10_000
     path: str | None = None
     max_bytes: int = 10 << 20
     keep: int = 3
+    audit: bool = False
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def read(router: Table, warnings: list[str]) -> Judgement:
 _POLICY_KEYS = frozenset({"ordering", "verify", "residency", "stickiness"})
 _RESIDENCY_KEYS = frozenset({"ttl", "max_defer_s"})
 _STICKINESS_KEYS = frozenset({"ttl", "max_sessions"})
-_LOG_KEYS = frozenset({"ring", "path", "max_bytes", "keep"})
+_LOG_KEYS = frozenset({"ring", "path", "max_bytes", "keep", "audit"})
 _FALLBACK_KEYS = frozenset(
     {"max_attempts", "max_total_tokens", "verifier_timeout", "max_buffer_bytes", "deadline",
      "circuit_threshold", "circuit_cooldown"}
@@ -159,6 +161,7 @@ def _log(values: Table) -> Log:
         path=values.get("path", table.text, None),
         max_bytes=values.get("max_bytes", table.whole, default.max_bytes),
         keep=values.get("keep", _count, default.keep),
+        audit=values.get("audit", table.flag, False),
     )
 
 

@@ -153,6 +153,7 @@ ring = 5
 path = "decisions.jsonl"
 max_bytes = 100
 keep = 0
+audit = true
 """,
     )
     made = load(text)
@@ -166,7 +167,7 @@ keep = 0
     assert found.breakers == Limits(threshold=3, cooldown=7)
     assert found.residency == Memory(60, 30)
     assert found.stickiness == Stickiness(120, 10)
-    assert found.log == Log(5, "decisions.jsonl", 100, 0)
+    assert found.log == Log(5, "decisions.jsonl", 100, 0, True)
     assert made.tiers[0].vision
     assert (made.tiers[0].structured, made.tiers[0].cost_input) == ("json_object", 3.0)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.unit.router import doubles
-from tests.unit.router.asking import HI
+from tests.unit.router.asking import HI, admin
 from tests.unit.router.checked import BROKEN, SOUND, ask, newest, says, stack
 from tests.unit.router.doubles import TOKEN
 
@@ -151,3 +151,20 @@ async def test_the_operator_is_told_which_of_two_things_to_mend(
     assert "see GET /v1/decisions" in told[0]
     assert "credential" not in told[0]
     assert told[1].endswith("without their credential (auth_env) are: paid")
+
+
+@pytest.mark.parametrize("keys", ["", 'state_path = "state"\n[router.log]\nmax_bytes = 1500\n'])
+async def test_the_administrator_gets_the_whole_log_oldest_first(tmp_path: Path, keys: str) -> None:
+    """From the disk where it is written there, over its rotations, with what was just added."""
+    async with (
+        stack(tmp_path, says(SOUND), keys=keys) as (client, running, _engines),
+        admin(running) as asker,
+    ):
+        ids = [(await ask(client)).headers["x-anvil-decision-id"] for _ in range(4)]
+        log = await asker.get("/admin/decisions")
+        again = await asker.get("/admin/decisions")
+
+    assert log.status_code == 200
+    assert [json.loads(line)["decision_id"] for line in log.text.splitlines()] == ids
+    assert again.content == log.content
+    assert ((tmp_path / "state" / "decisions.jsonl").exists()) is bool(keys)
