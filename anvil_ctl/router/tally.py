@@ -20,8 +20,8 @@ NO_FINDING = frozenset({PASSED, TOO_LARGE})
 
 # dialect, source, intent, class of work, outcome
 RequestLabels = tuple[str, str, str, str, str]
-# The same, and before the outcome the tier; None where there is none.
-_Key = tuple[str | None, str | None, str | None, str | None, str | None, str]
+# The same with tier and handling before the outcome; None where there is none.
+_Key = tuple[str | None, str | None, str | None, str | None, str | None, str | None, str]
 
 
 class Histogram:
@@ -82,7 +82,7 @@ class Tally:
         told = cast("Mapping[str, str]", fields).get
         key = (
             told("dialect"), told("source"), told("preset"), told("work_class"), told("tier"),
-            told("outcome", ""),
+            told("handling"), told("outcome", ""),
         )  # fmt: skip
         series = self._series.get(key)
         if series is None:
@@ -135,7 +135,7 @@ class Tally:
     def requests(self) -> Mapping[RequestLabels, int]:
         """How many requests, by how they were understood and ended."""
         found: defaultdict[RequestLabels, int] = defaultdict(int)
-        for (dialect, source, intent, work, _tier, outcome), series in self._series.items():
+        for (dialect, source, intent, work, _tier, _how, outcome), series in self._series.items():
             labels = (dialect or "", source or "", intent or "", work or "", outcome)
             found[labels] += series.requests
         return found
@@ -144,7 +144,7 @@ class Tally:
     def attempts(self) -> Mapping[tuple[str, str], int]:
         """How many attempts, by tier and outcome."""
         found = defaultdict(int, self._failed)
-        for (*_labels, tier, outcome), series in self._series.items():
+        for (*_labels, tier, _how, outcome), series in self._series.items():
             if tier is not None:
                 found[tier, outcome] += series.requests
         return found
@@ -171,12 +171,17 @@ class Tally:
             found[tier] += cost
         return {tier: cost for tier, cost in found.items() if cost}
 
-    def durations(self, kind: Literal["first_byte", "whole", "verify"]) -> Mapping[str, Histogram]:
-        """One kind, by tier; without those that have none."""
-        found: defaultdict[str, Histogram] = defaultdict(Histogram)
-        for tier, series in self._of_tiers():
-            found[tier].merge(getattr(series, kind))
-        return {tier: each for tier, each in found.items() if any(each.counts)}
+    def durations(
+        self, kind: Literal["first_byte", "whole", "verify"]
+    ) -> Mapping[tuple[str, str], Histogram]:
+        """One kind, by tier and path: `raw`, or `commit` for what was kept back and checked first;
+        without those that have none."""
+        found: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
+        for (*_labels, tier, how, _outcome), series in self._series.items():
+            if tier is not None:
+                path = "raw" if how == "raw" else "commit"
+                found[tier, path].merge(getattr(series, kind))
+        return {labels: each for labels, each in found.items() if any(each.counts)}
 
     def _of_tiers(self) -> list[tuple[str, _Series]]:
         return [(key[4], each) for key, each in self._series.items() if key[4] is not None]

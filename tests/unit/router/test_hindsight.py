@@ -41,7 +41,7 @@ async def test_the_client_has_the_answer_and_the_record_what_was_found(
         metrics = (await client.get("/metrics")).text
     line = 'anvil_unsound_total{check="CodeParses",tier="a",work_class="chat"} 1.0'
     assert (line in metrics) is (text == BROKEN)
-    assert 'anvil_verify_seconds_count{tier="a"} 1.0' in metrics
+    assert 'anvil_verify_seconds_count{path="raw",tier="a"} 1.0' in metrics
 
 
 async def test_the_client_and_the_tier_do_not_wait_for_it(

@@ -229,7 +229,7 @@ async def test_metrics_count_requests_in_the_configurations_words(tmp_path: Path
         "dialect": "anthropic", "source": "pinned", "intent": "", "work_class": "chat",
         "outcome": "served", "mode": "agentic"}, 1.0) in found  # fmt: skip
     assert ("anvil_tokens_total", {"tier": "one", "direction": "input"}, 21.0) in found
-    assert ("anvil_first_byte_seconds_count", {"tier": "two"}, 1.0) in found
+    assert ("anvil_first_byte_seconds_count", {"tier": "two", "path": "raw"}, 1.0) in found
     assert ("anvil_in_flight", {"tier": "one"}, 0.0) in found
     assert ("anvil_circuit_open", {"tier": "one"}, 0.0) in found
     assert "whatever" not in answer.text
@@ -290,6 +290,32 @@ async def test_metrics_count_what_failed_and_what_was_turned_away(tmp_path: Path
     assert [labels["outcome"] for name, labels, _ in found if name == "anvil_requests_total"] == [
         "unserved"
     ]
+
+
+async def test_metrics_say_what_is_loaded_and_how_many_rows_are_trusted(tmp_path: Path) -> None:
+    rows = [
+        {"tier_id": tier, "work_class": work, "decision": "allow", "quality_score": 0.9,
+         "sample_n": 1, "stale": stale}
+        for tier, work, stale in (("one", "chat", False), ("two", "chat", True),
+                                  ("two", "review", False), ("nobody", "chat", False))
+    ]  # fmt: skip
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"schema": "anvil-ctl.profile/1", "entries": rows}))
+    async with stack(tmp_path, keys=f'profile_path = "{profile}"') as (client, running):
+        experience = running.router._state.live.experience
+        before = list(samples((await client.get("/metrics")).text))
+        experience.residency.told({"cards": "one"}, experience.clock())
+        after = list(samples((await client.get("/metrics")).text))
+
+    assert "anvil_resident" not in [name for name, _labels, _value in before]
+    assert ("anvil_resident", {"group": "cards", "tier": "one"}, 1.0) in after
+    rows_told = {
+        (labels["verdict"], labels["stale"]): value
+        for name, labels, value in after
+        if name == "anvil_profile_rows"
+    }
+    assert rows_told == {("allow", "false"): 2.0, ("allow-with-verify", "true"): 1.0}
+    assert ("anvil_profile_stale", {"tier": "two"}, 1.0) in after
 
 
 @pytest.mark.parametrize(
