@@ -178,10 +178,14 @@ class Completions:
             )
             return last
 
-        with waiting.kept_alive(call, exchange, wanted=config.judgement.early_commit):
+        signs = waiting.early(call, exchange) if config.judgement.early_commit else None
+        try:
             refusal = await self._walk(
                 live, judged, exchange, attempt, model=call.model, session=session, until=until
             )
+        finally:
+            if signs is not None:
+                signs.stop()
         if refusal is None and last is not None:
             await last.look_back()
         return refusal

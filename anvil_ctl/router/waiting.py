@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -62,18 +61,12 @@ def turned_away(error: HoldFullError) -> Refusal:
     return Refusal(503, "server_busy", message, error.retry_after_s)
 
 
-@contextlib.contextmanager
-def kept_alive(call: Call | Forwarded, exchange: Exchange, *, wanted: bool) -> Iterator[None]:
+def early(call: Call, exchange: Exchange) -> Signs | None:
     """Signs of life while a stream's tiers are asked and their answers are looked at.
 
     The first one promises a 200: from then on a failure is the stream's own error event.
     """
-    signs = Signs(call, exchange, SILENCE_S, lambda: "") if wanted and call.stream else None
-    try:
-        yield
-    finally:
-        if signs is not None:
-            signs.stop()
+    return Signs(call, exchange, SILENCE_S, lambda: "") if call.stream else None
 
 
 def _held(hold: Hold) -> str:
