@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
@@ -60,6 +60,7 @@ class Walk:
         self._tried: list[str] = []
         self._failed: list[Failed] = []
         self._skipped: list[str] = []
+        self._hopeless: list[str] = []
         self._rejected: list[dict[str, object]] = []
         self._wasted_usd = 0.0
         self._untranslatable: BadRequestError | None = None
@@ -77,8 +78,9 @@ class Walk:
         2. A further one would go over the budget of tokens: stop.
         3. The request's deadline has passed: stop.
         4. What went wrong so far would go wrong here too: the next.
-        5. The tier has just failed others: the next. That is no attempt and costs nothing.
-        6. Try it.
+        5. The tier has never been fast enough for what is left of the time: the next.
+        6. The tier has just failed others: the next. That is no attempt and costs nothing.
+        7. Try it.
         """
         limits = self._config.judgement.fallback
         for bound, candidate in candidates:
@@ -91,12 +93,21 @@ class Walk:
                 break
             if not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
-            if not self._standing.enter(bound.tier):  # 5
+            if self._until is not NEVER and self._too_slow(bound.tier):  # 5
+                continue
+            if not self._standing.enter(bound.tier):  # 6
                 self._skipped.append(bound.tier.id)
                 continue
-            if await self._try(bound, candidate, attempt):  # 6
+            if await self._try(bound, candidate, attempt):  # 7
                 return None
         return self._refusal()
+
+    def _too_slow(self, tier: Tier) -> bool:
+        if self._standing.least_s(tier) <= self._until.left_s:
+            return False
+        self._hopeless.append(tier.id)
+        self._exchange.fields["too_slow"] = self._hopeless
+        return True
 
     async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
         tier = bound.tier
@@ -132,11 +143,12 @@ class Walk:
 
     def _ended(self, bound: BoundTier) -> None:
         """The answer was the client's, even if the engine broke off in the middle of it."""
-        if "cut" in self._exchange.fields:
+        fields = self._exchange.fields
+        if "cut" in fields:
             self._blame(bound.tier, Failure("cut"))
         else:
-            self._standing.served(bound.tier)
-        fields = self._exchange.fields
+            took_ms = cast("float", fields["upstream_ms"])
+            self._standing.served(bound.tier, took_ms / 1000)
         if self._skipped:
             fields["skipped"] = self._skipped
         if self._wasted_usd:
@@ -186,7 +198,7 @@ class Walk:
         fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
         if self._wasted_usd:
             fields["cost_usd"] = round(self._wasted_usd, 8)
-        if self._until.over:
+        if self._until.over or (self._hopeless and not self._failed):
             return LATE
         refusal = refusals.after(self._failed, self._config.exhaustion_status)
         if self._untranslatable is not None and refusal.status == 400:
