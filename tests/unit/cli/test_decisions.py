@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from tests.unit.cli.test_main import run
 
@@ -64,3 +69,60 @@ def test_without_a_file_the_live_router_is_asked() -> None:
 
     assert done.returncode == 2
     assert "the router does not answer" in done.stderr
+
+
+class _Router(BaseHTTPRequestHandler):
+    """What a live router says to clients and to its administrator."""
+
+    def do_GET(self) -> None:
+        first, second = ({**GOOD, "decision_id": each, "outcome": "served"} for each in "12")
+        body = f"{json.dumps(first)}\n{json.dumps(second)}\n".encode()
+        if self.path == "/v1/decisions?limit=2":
+            body = json.dumps({"data": [second, first]}).encode()
+        elif self.path != "/admin/decisions":
+            body = b'{"error": {"message": "wrong path"}}'
+        self.send_response(200 if b"error" not in body else 404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_said: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def router() -> Iterator[None]:
+    """A site whose router answers on both of its ports."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Router)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    assert run("init", "--site", "cpu").returncode == 0
+    path = Path(os.environ["ANVIL_HOME"]) / "anvil.toml"
+    definition = tomlkit.parse(path.read_text(encoding="utf-8"))
+    definition["machine"]["router_port"] = server.server_port
+    definition["machine"]["router_admin_port"] = server.server_port
+    path.write_text(tomlkit.dumps(definition), encoding="utf-8")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("router")
+def test_the_last_decisions_are_lines_the_newest_last() -> None:
+    done = run("decisions", "ls", "--limit", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" id=")[1] for line in done.stdout.splitlines()] == [
+        "1 ms=- mode=agentic",
+        "2 ms=- mode=agentic",
+    ]
+    assert "served=a verify=pass" in done.stdout
+    told = json.loads(run("decisions", "ls", "--limit", "2", "--json").stdout)
+    assert [each["decision_id"] for each in told] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("router")
+def test_the_live_routers_log_is_added_up() -> None:
+    done = run("decisions", "metrics", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["overall"]["accepted_local"] == 2
