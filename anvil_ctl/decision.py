@@ -1,6 +1,8 @@
-"""Asks the live router what it would do with a text, and why. Nothing is generated."""
+"""Asks the live router what it would do with a text, and what it has done with others."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import httpx
 
@@ -13,23 +15,47 @@ def decide(site: Site, text: str, model: str) -> dict[str, object]:
 
     AnvilError if the router does not answer, or answers something else.
     """
-    url = f"{site.url(site.config.machine.router_port)}/v1/route"
     body = {"model": model, "explain": True, "messages": [{"role": "user", "content": text}]}
+    answer, said = _asked(site, "POST", "route", json=body)
+    if "notes" not in said:
+        raise _strange(answer)
+    return {**said, "status": answer.status_code}
+
+
+def recent(site: Site, limit: int) -> list[dict[str, object]]:
+    """The records of the last decisions, the newest first. AnvilError as above."""
+    answer, said = _asked(site, "GET", "decisions", params={"limit": limit})
+    records = said.get("data")
+    if not isinstance(records, list):
+        raise _strange(answer)
+    return records
+
+
+def _asked(
+    site: Site, method: str, path: str, **said: Any
+) -> tuple[httpx.Response, dict[str, object]]:
+    """The answer, and the object in it."""
+    url = f"{site.url(site.config.machine.router_port)}/v1/{path}"
     headers = {"Authorization": f"Bearer {site.router_token()}"}
     try:
-        answer = httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
+        with httpx.Client(timeout=10, trust_env=False) as client:
+            answer = client.request(method, url, headers=headers, **said)
     except httpx.HTTPError as error:
         raise AnvilError(
             f"the router does not answer at {url} ({type(error).__name__})",
             hint="anvil-ctl status; anvil-ctl up",
         ) from error
     try:
-        said = answer.json()
+        found = answer.json()
     except ValueError:
-        said = None
-    if not isinstance(said, dict) or "notes" not in said:
-        raise AnvilError(
-            f"the router answered {answer.status_code}: {answer.text[:300]}",
-            hint="anvil-ctl logs router",
-        )
-    return {**said, "status": answer.status_code}
+        found = None
+    if not isinstance(found, dict):
+        raise _strange(answer)
+    return answer, found
+
+
+def _strange(answer: httpx.Response) -> AnvilError:
+    return AnvilError(
+        f"the router answered {answer.status_code}: {answer.text[:300]}",
+        hint="anvil-ctl logs router",
+    )

@@ -297,6 +297,7 @@ class Renderer:
             "pin_denied": said.pin_denied,
             "substitution": said.substitution,
             "verify_local_min": said.verify_local_min,
+            **said.unusual(),
             "response_model": said.response_model,
             "forward_session_fields": said.forward_session_fields,
             "state_path": STATE,

@@ -54,6 +54,13 @@ static void append(queue *q, conn *c) {
     q->last = c;
 }
 
+static void prepend(queue *q, conn *c) {
+    c->next = q->first;
+    c->queued = 1;
+    q->first = c;
+    if (!q->last) q->last = c;
+}
+
 static conn *take(queue *q) {
     conn *c = q->first;
     if (!c) return NULL;
@@ -137,7 +144,8 @@ static int begin(conn *c, int streamed) {
     size_t size = sprintf(data, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
     size += frame(data + size, (c->anthropic ? anthropic : openai)[0]);
     c->due = now();
-    append(c->gap_us ? &paced : &eager, c);
+    if (c->gap_us) prepend(&paced, c); /* the first piece is due at once, before all that wait */
+    else append(&eager, c);
     return put(c, data, size);
 }
 

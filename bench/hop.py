@@ -39,7 +39,13 @@ from bench.configs import ROUTER, TIER, TOKEN
 _PIECES = 50
 _ROUNDS = 7
 _CLIENTS = 16
-_REQUESTS = {"small": 3200, "translated": 1600, "stream": 640, "translated-stream": 640}
+_REQUESTS = {
+    "small": 3200,
+    "translated": 1600,
+    "stream": 640,
+    "translated-stream": 640,
+    "large": 64,
+}
 
 _CHUNK = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"bench-model",'
@@ -201,10 +207,11 @@ def _request(kind: str) -> tuple[bytes, bytes]:
     """A request, and how its answer ends."""
     stream = kind.endswith("stream")
     model = "translated" if kind.startswith("translated") else "chat"
+    letters = 1 << 20 if kind == "large" else 0
     body = msgspec.json.encode(
         {
             "model": model,
-            "messages": [{"role": "user", "content": "Say fifty words."}],
+            "messages": [{"role": "user", "content": "Say fifty words. " + "x" * letters}],
             "max_tokens": _PIECES if stream else 8,
             "stream": stream,
         }

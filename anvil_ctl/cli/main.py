@@ -14,6 +14,7 @@ from anvil_ctl.cli import (
     commands,
     configure,
     connect,
+    decisions,
     definition,
     doctor,
     hardware,
@@ -71,6 +72,7 @@ _VERBS = (
     connect,
     ask,
     judgement,
+    decisions,
     serve,
 )
 for module in _VERBS:

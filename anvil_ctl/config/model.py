@@ -148,6 +148,12 @@ class Router(Table):
     substitution: bool = True
     # Whether answers of a tier that is allowed the work are looked at too, if only briefly.
     verify_local_min: bool = True
+    # Whether an answer that was sent on as it came is checked once it is out, for the record.
+    verify_raw: Literal["off", "post"] = "off"
+    # Whether a stream's client gets its 200 and signs of life before any tier has answered.
+    early_commit_pings: bool = False
+    # Whether each decision is a line of words in the router's log, besides its record.
+    audit_lines: bool = False
     # The model's name in answers: the one that the client asked for, or the one that served.
     response_model: Literal["requested", "served"] = "requested"
     # Whether cloud tiers get the fields that tell of the person and the session.
@@ -157,6 +163,12 @@ class Router(Table):
     # Certificates to trust beside the public ones, as PEM: a file beside anvil.toml.
     ca_file: str | None = Field(default=None, min_length=1)
     fallback: Fallback = Fallback()
+
+    def unusual(self) -> dict[str, object]:
+        """Switches that few turn, by the names of the router's file: only those that are turned."""
+        names = {"verify_raw", "early_commit_pings"}
+        said = self.model_dump(include=names, exclude_defaults=True)
+        return {**said, "log": {"audit": True}} if self.audit_lines else said
 
 
 class Policy(Table):

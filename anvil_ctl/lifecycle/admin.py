@@ -104,6 +104,10 @@ class Admin:
         said = {"tier": tier, "work_class": work_class, "verdict": verdict}
         return self._call("POST", "profile", said, 10)
 
+    def decisions(self) -> bytes:
+        """Router only: what it decided, as lines of JSON, the oldest first."""
+        return self._ask("GET", "decisions", None, 60).content
+
     def release(self) -> None:
         self._surely("release", {}, 5)
 

@@ -51,8 +51,10 @@ class Router:
 
     def admin_routes(self) -> list[Route]:
         """What the administrator's listener has besides the verbs of every server."""
-        proof = Proof(Completions(self._state), Overview(self._state))
-        return [*ProfileAdmin(self._state).routes(), *proof.routes()]
+        overview = Overview(self._state)
+        proof = Proof(Completions(self._state), overview)
+        log = Route("GET", "/admin/decisions", overview.log)
+        return [*ProfileAdmin(self._state).routes(), *proof.routes(), log]
 
     def finished(self, log: Finished) -> Finished:
         """What to do with each request at its end: log it, and keep what was decided."""

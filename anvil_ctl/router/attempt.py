@@ -20,6 +20,7 @@ from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Collect, Recoder, Translate
 from anvil_ctl.router.dialects.to_anthropic import ANSWER
 from anvil_ctl.router.dialects.upstream_body import answers_by_tool, build
+from anvil_ctl.router.hindsight import Keeping, Recall, look, recall_whole
 from anvil_ctl.router.judgement.judge import Judged
 from anvil_ctl.router.judgement.plan import Handling, handling
 from anvil_ctl.router.judgement.policy import Candidate
@@ -82,6 +83,8 @@ class Attempt:
         self._shown = call.model if config.echo_model and call.model else served
         self._handling = handling(config, judged.decision, candidate)
         kept_back = self._handling is not Handling.RAW
+        self._later = config.judgement.verify_raw and not kept_back
+        self._recall: Recall | None = None
         self._most = config.judgement.fallback.max_buffer if kept_back else _MAX_ANSWER
 
     def _stamp(self) -> Stamp:
@@ -125,15 +128,28 @@ class Attempt:
         elif self._call.stream and self._handling is not Handling.RAW:
             await self._checked(response, self._recoder(same=same))
         elif self._call.stream:
-            recoder = self._recoder(same=same)
-            try:
-                await Relay(
-                    self._exchange, recoder, self._call.dialect, self._commit, response
-                ).run()
-            finally:
-                self._count(recoder.usage)
+            await self._relay(response, self._recoder(same=same))
         else:
             await self._collect(response)
+
+    async def _relay(self, response: Response, recoder: Recoder) -> None:
+        """A stream that is sent on as it comes; kept beside that only to be checked later."""
+        keeping = None
+        if self._later:
+            recoder = keeping = Keeping(recoder, most=self._config.judgement.fallback.max_buffer)
+        try:
+            await Relay(self._exchange, recoder, self._call.dialect, self._commit, response).run()
+        finally:
+            self._count(recoder.usage)
+        if keeping is not None:
+            self._recall = keeping.recall(self._bound.tier.dialect, self._answer_tool())
+
+    async def look_back(self) -> None:
+        """Check an answer that was sent on as it came, where that is wanted."""
+        if self._later and "cut" not in self._exchange.fields:
+            asked = view.asked(self._call, self._judged.reading.ask)
+            limit_s = self._config.judgement.fallback.verifier_s
+            await look(self._exchange, self._recall, asked, limit_s=limit_s)
 
     def _recoder(self, *, same: bool) -> Recoder:
         call = self._call
@@ -157,7 +173,7 @@ class Attempt:
         window = Window(recoder, collect, most=self._most)
         out = await window.fill(response)
         await self._examine(window.answer)
-        self._count(window.answer.usage)
+        self._count(window.answer.usage, window.answer)
         self._commit()
         self._exchange.start(200, STREAM)
         self._exchange.write(out)
@@ -166,6 +182,8 @@ class Attempt:
     async def _examine(self, answer: Answer) -> None:
         """Raises UnsoundError where the answer may not be sent."""
         if self._handling is Handling.RAW:
+            if self._later:
+                self._recall = lambda: answer
             return
         checks = FULL if self._handling is Handling.FULL else MINIMAL
         asked = view.asked(self._call, self._judged.reading.ask)
@@ -180,20 +198,25 @@ class Attempt:
         if same and self._handling is Handling.RAW and not self._call.stream:
             # Nobody looks at it: its counts are all that is read.
             usage = recode.reader(self._call.dialect).counts(body)
-            self._reply(passthrough.renamed(body, self._echoed()), usage)
+            if self._later:
+                self._recall = recall_whole(body, self._call.dialect, self._answer_tool())
+            self._count(usage)
+            self._reply(passthrough.renamed(body, self._echoed()))
             return
         deltas = recode.reader(self._bound.tier.dialect, answer=self._answer_tool()).whole(body)
         answer = Answer()
         answer.extend(deltas)
         await self._examine(answer)
         if self._call.stream:
-            self._replay(deltas)
+            self._replay(deltas, answer)
         elif same:
-            self._reply(passthrough.renamed(body, self._echoed()), answer.usage)
+            self._count(answer.usage, answer)
+            self._reply(passthrough.renamed(body, self._echoed()))
         else:
             self._render(answer)
 
-    def _replay(self, deltas: list[Delta]) -> None:
+    def _replay(self, deltas: list[Delta], answer: Answer) -> None:
+        self._count(answer.usage, answer)
         writer = recode.writer(self._call, self._stamp())
         self._commit()
         self._exchange.start(200, STREAM)
@@ -227,10 +250,10 @@ class Attempt:
         body = recode.render(self._call, answer, self._stamp())
         if self._config.decision_headers:
             self._exchange.add("x-anvil-usage", "upstream" if counted else "estimated")
-        self._reply(body, usage)
+        self._count(usage, answer)
+        self._reply(body)
 
-    def _reply(self, body: bytes, usage: Usage) -> None:
-        self._count(usage)
+    def _reply(self, body: bytes) -> None:
         self._commit()
         self._exchange.reply(200, body)
 
@@ -255,12 +278,17 @@ class Attempt:
             tried=self._tried,
         )
 
-    def _count(self, usage: Usage) -> None:
-        counted = usage.output is not None
+    def _count(self, usage: Usage, answer: Answer | None = None) -> None:
+        """Note what the engine counted; what it did not count is estimated where it can be."""
+        counted = usage.input is not None and usage.output is not None
+        if not counted:
+            if answer is not None:
+                usage = answer.counted()
+            usage = Usage(input=self._judged.reading.total.expected).updated(usage)
         self._exchange.fields.update(
             input_tokens=usage.input,
             output_tokens=usage.output,
-            usage_source="upstream" if counted else "unknown",
+            usage_source="upstream" if counted else "estimated",
         )
         if usage.cached is not None:
             self._exchange.fields["cached_tokens"] = usage.cached

@@ -15,7 +15,7 @@ from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
 from anvil_ctl.router.config import PASSTHROUGH
 from anvil_ctl.router.deadline import HEADER, LATE, NEVER, Deadline, deadline
-from anvil_ctl.router.decided import note
+from anvil_ctl.router.decided import exhausted, note
 from anvil_ctl.router.dialects import call as calls
 from anvil_ctl.router.dialects import forwarded, responses_request
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
@@ -158,11 +158,14 @@ class Completions:
         hints = hints_of(request)
         session = _session(live, call, hints)
         judged = judge(live.config, name, call.raw, live.profile, live.now(session), hints=hints)
-        note(exchange, call.dialect.value, judged, stream=call.stream, session=session)
+        note(exchange, call.dialect.value, config, judged, stream=call.stream, session=session)
         betas = request.headers.get("anthropic-beta", "")
 
+        last: Attempt | None = None
+
         def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Attempt:
-            return Attempt(
+            nonlocal last
+            last = Attempt(
                 call,
                 judged,
                 candidate,
@@ -173,10 +176,19 @@ class Completions:
                 until=until,
                 betas=betas,
             )
+            return last
 
-        return await self._walk(
-            live, judged, exchange, attempt, model=call.model, session=session, until=until
-        )
+        signs = waiting.early(call, exchange) if config.judgement.early_commit else None
+        try:
+            refusal = await self._walk(
+                live, judged, exchange, attempt, model=call.model, session=session, until=until
+            )
+        finally:
+            if signs is not None:
+                signs.stop()
+        if refusal is None and last is not None:
+            await last.look_back()
+        return refusal
 
     async def _forward(
         self, call: Forwarded, _request: Request, exchange: Exchange, until: Deadline
@@ -192,7 +204,7 @@ class Completions:
             return _NOBODY
         decision = msgspec.structs.replace(judged.decision, candidates=able)
         judged = msgspec.structs.replace(judged, decision=decision)
-        note(exchange, call.endpoint, judged, stream=call.stream)
+        note(exchange, call.endpoint, live.config, judged, stream=call.stream)
 
         def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Forward:
             return Forward(
@@ -222,7 +234,9 @@ class Completions:
         """Try the candidates; the refusal where nobody may be asked or nobody answers."""
         decision = judged.decision
         if not decision.candidates:
-            return refusals.nobody(decision, model, live.config.exhaustion_status)
+            refusal = refusals.nobody(decision, model, live.config.exhaustion_status)
+            exhausted(exchange, refusal, decision)
+            return refusal
         walk = Walk(
             live.config,
             self._state.pool,
@@ -231,7 +245,10 @@ class Completions:
             size=judged.reading.total.expected,
             until=until,
         )
-        return await walk.serve(live.bound(decision.candidates), attempt)
+        found = await walk.serve(live.bound(decision.candidates), attempt)
+        if found is not None:
+            exhausted(exchange, found, decision)
+        return found
 
     async def _count(self, request: Request, exchange: Exchange) -> None:
         state = self._state

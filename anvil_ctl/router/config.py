@@ -32,9 +32,9 @@ _SERVER_KEYS = _keys(
 )
 _ROUTER_KEYS = _keys(
     "mapping_version tiers presets metered_cloud exhaustion_status cost_sync relay_timeout mode "
-    "verify_local_min profile_path response_model forward_session_fields multiplexer fallback "
-    "residency policy calibration log stickiness pin_denied substitution state_path probe_interval "
-    "ca_file"
+    "verify_local_min verify_raw early_commit_pings profile_path response_model "
+    "forward_session_fields multiplexer fallback residency policy calibration log stickiness "
+    "pin_denied substitution state_path probe_interval ca_file"
 )
 _TIER_KEYS = _keys(
     "id base_url dialect context_limit privacy tool_support auth_env model extra_body "

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.judgement.judge import Judged, substitution
 from anvil_ctl.router.judgement.plan import Handling
-from anvil_ctl.router.judgement.policy import Candidate
+from anvil_ctl.router.judgement.policy import Candidate, Decision, Drop
+from anvil_ctl.router.refusal import Exhaustion, Refusal
 from anvil_ctl.serving.exchange import Exchange, header_lines
+
+log = logging.getLogger(__name__)
 
 # A tier without a model shows the caller's word for it, which may be of any length.
 _LONGEST = 256
@@ -17,7 +21,13 @@ _64_BITS = (1 << 64) - 1
 
 
 def note(
-    exchange: Exchange, dialect: str, judged: Judged, *, stream: bool, session: int | None = None
+    exchange: Exchange,
+    dialect: str,
+    config: Config,
+    judged: Judged,
+    *,
+    stream: bool,
+    session: int | None = None,
 ) -> None:
     """Note who may answer a request, and why nobody else. `session` is a salted hash."""
     decision = judged.decision
@@ -28,7 +38,10 @@ def note(
         preset=judged.intent.preset,
         work_class=decision.work,
         candidates=[each.tier.id for each in decision.candidates],
+        mapping_version=config.mapping_version,
     )
+    if config.mode:
+        exchange.fields["mode"] = config.mode
     if session is not None:
         exchange.fields["session"] = f"{session & _64_BITS:016x}"
     if decision.drops:
@@ -61,6 +74,7 @@ def decided(
     exchange.fields.update(
         tier=tier.id,
         privacy="local" if tier.local else "cloud",
+        served_model=tier.model,
         verdict=candidate.verdict,
         handling=handling,
         fell_back=len(tried) > 1,
@@ -85,6 +99,22 @@ def decided(
         config.mapping_version,
     )
     exchange.add_lines(lines)
+
+
+def exhausted(exchange: Exchange, refusal: Refusal, decision: Decision) -> None:
+    """Note that nobody served, and tell the operator where to look."""
+    why = refusal.exhaustion
+    if why is None:
+        return
+    exchange.fields["exhaustion"] = why
+    fields = {"request_id": exchange.request_id, "work_class": decision.work}
+    if why is Exhaustion.EXHAUSTED:
+        said = "every tier that may answer is set up, and none did: see GET /v1/decisions"
+        log.warning(said, extra={"fields": fields})
+    elif Drop.UNBOUND in decision.drops.values():
+        tiers = [tier for tier, drop in decision.drops.items() if drop is Drop.UNBOUND]
+        said = "no tier may be asked; without their credential (auth_env) are: %s"
+        log.warning(said, ", ".join(tiers), extra={"fields": fields})
 
 
 def timed(exchange: Exchange, asked: float, sent: float) -> None:

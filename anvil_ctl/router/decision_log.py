@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,24 @@ class LogFile:
         self._path = path
         self._max_bytes = max_bytes
         self._keep = keep
+        # Who reads must not find a file twice or not at all because it is renamed meanwhile.
+        self._lock = threading.Lock()
 
     def append(self, data: bytes) -> None:
         """Add whole lines, beginning a new file where the old one is full. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_size + len(data) > self._max_bytes:
-                self._rotate()
-        with open(self._path, "ab", opener=_private) as out:
-            out.write(data)
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_size + len(data) > self._max_bytes:
+                    self._rotate()
+            with open(self._path, "ab", opener=_private) as out:
+                out.write(data)
+
+    def read(self) -> bytes:
+        """All of it, the oldest first. Raises OSError."""
+        paths = [*map(self._numbered, range(self._keep, 0, -1)), self._path]
+        with self._lock:
+            return b"".join(path.read_bytes() for path in paths if path.exists())
 
     def _rotate(self) -> None:
         for number in range(self._keep - 1, 0, -1):
@@ -57,10 +67,11 @@ class DecisionLog:
         self._writing: asyncio.Task[None] | None = None
         self.dropped = 0
         self._failing = False
+        self._closed = False
 
     def add(self, record: bytes) -> None:
         """Take in a record, one line of JSON. It must hold nothing that a log may not hold."""
-        if len(self._lines) >= _MOST_WAITING:
+        if self._closed or len(self._lines) >= _MOST_WAITING:
             self.dropped += 1
             return
         self._lines.append(record)
@@ -68,12 +79,18 @@ class DecisionLog:
             self._writing = asyncio.get_running_loop().create_task(self._write_soon())
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Write what waits. What comes later is lost, and counted."""
+        self._closed = True
         if self._writing is not None:
             self._writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writing
         await self._write()
+
+    async def read(self) -> bytes:
+        """Every record that is kept, what waits among them. Raises OSError."""
+        await self._write()
+        return await asyncio.to_thread(self._file.read)
 
     async def _write_soon(self) -> None:
         while self._lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
 from prometheus_client import generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -17,7 +18,7 @@ from anvil_ctl.router.tally import Histogram, Tally
 
 
 class _Now(Collector):
-    """One scrape. `gauges`: name, help text, label, and the value for each of the label's."""
+    """One scrape."""
 
     def __init__(self, tally: Tally, mode: str, gauges: Iterable[Gauge]) -> None:
         self._tally = tally
@@ -34,9 +35,20 @@ class _Now(Collector):
         for labels, count in tally.requests.items():
             requests.add_metric((*labels, self._mode), count)
         yield requests
-        yield _counter("anvil_attempts", "Attempts at a tier.", ("tier", "outcome"), tally.attempts)
         yield _counter(
-            "anvil_tokens", "Tokens that engines counted.", ("tier", "direction"), tally.tokens
+            "anvil_attempts", "Attempts at a tier.", ("tier", "outcome"), tally.attempts.items()
+        )
+        yield _counter(
+            "anvil_tokens",
+            "Tokens that engines counted.",
+            ("tier", "direction"),
+            tally.tokens.items(),
+        )
+        yield _counter(
+            "anvil_unsound",
+            "Answers that failed a check, before they were sent or after.",
+            ("tier", "work_class", "check"),
+            tally.unsound.items(),
         )
         yield _histogram(
             "anvil_first_byte_seconds",
@@ -60,15 +72,20 @@ class _Now(Collector):
             "Requests refused because too many were under way.",
             value=tally.turned_away,
         )
-        for name, about, label, values in self._gauges:
-            gauge = GaugeMetricFamily(name, about, labels=(label,) if label else ())
-            for value, number in values.items():
-                gauge.add_metric((value,) if label else (), number)
-            yield gauge
+        for gauge in self._gauges:
+            family = GaugeMetricFamily(gauge.name, gauge.about, labels=gauge.labels)
+            for values, number in gauge.numbers.items():
+                family.add_metric(values, number)
+            yield family
 
 
-# Name, help text, the label ("" for none), and a number for each of its values.
-Gauge = tuple[str, str, str, Mapping[str, float]]
+class Gauge(msgspec.Struct, frozen=True):
+    """What is so at the moment: a number for each set of the labels' values."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...]
+    numbers: Mapping[tuple[str, ...], float]
 
 
 def text(tally: Tally, mode: str, gauges: Iterable[Gauge]) -> bytes:
@@ -77,16 +94,16 @@ def text(tally: Tally, mode: str, gauges: Iterable[Gauge]) -> bytes:
 
 
 def _counter(
-    name: str, about: str, labels: tuple[str, ...], counts: Mapping[tuple[str, str], int]
+    name: str, about: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
 ) -> Metric:
     family = CounterMetricFamily(name, about, labels=labels)
-    for values, count in counts.items():
+    for values, count in counts:
         family.add_metric(values, count)
     return family
 
 
-def _histogram(name: str, about: str, found: Mapping[str, Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, about, labels=("tier",))
-    for tier, histogram in found.items():
-        family.add_metric((tier,), buckets=histogram.buckets(), sum_value=histogram.total)
+def _histogram(name: str, about: str, found: Mapping[tuple[str, str], Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, about, labels=("tier", "path"))
+    for labels, histogram in found.items():
+        family.add_metric(labels, buckets=histogram.buckets(), sum_value=histogram.total)
     return family

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
@@ -16,7 +15,6 @@ from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.completions import hints_of
 from anvil_ctl.router.config import Metrics
 from anvil_ctl.router.dialects.call import BadRequestError, Dialect, read_object
-from anvil_ctl.router.judgement.breaker import State as Circuit
 from anvil_ctl.router.judgement.judge import Judged, judge
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.state import State
@@ -26,6 +24,7 @@ from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route
 
 _DECISIONS = 50
+_LINES = "application/jsonl"
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -134,34 +133,22 @@ class Overview:
             return
         _reply(exchange, {"data": self._state.records.newest(int(asked))})
 
+    async def log(self, request: Request, exchange: Exchange) -> None:
+        """Everything that was decided and is still on record, as lines of JSON."""
+        try:
+            lines = await self._state.decisions()
+        except OSError as error:
+            message = f"the log of decisions can't be read: {error.strerror}"
+            refuse(request, exchange, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+            return
+        exchange.reply(HTTPStatus.OK, lines, content_type=_LINES)
+
     async def _metrics(self, _request: Request, exchange: Exchange) -> None:
         # Here and not above: most routers are never scraped, and the library is not small.
-        from anvil_ctl.router import exposition  # noqa: PLC0415
+        from anvil_ctl.router import exposition, gauges  # noqa: PLC0415
 
-        live, hold = self._state.live, self._state.hold
-        in_flight = {bound.tier.id: float(bound.slots.in_flight) for bound in live.tiers}
-        queued = {bound.tier.id: float(bound.slots.waiting) for bound in live.tiers}
-        waiting = {"": float(hold.waiting)}
-        shut = {
-            bound.tier.id: float(live.experience.circuit(bound.tier) is not Circuit.CLOSED)
-            for bound in live.tiers
-        }
-        stale = Counter(tier for tier, _work in live.profile.stale())
-        rows = {bound.tier.id: float(stale[bound.tier.id]) for bound in live.tiers}
-        written = self._state.decision_log
-        lost = {"": float(0 if written is None else written.dropped)}
-        text = exposition.text(
-            self._state.tally,
-            live.config.mode,
-            [
-                ("anvil_in_flight", "Requests that a tier is serving.", "tier", in_flight),
-                ("anvil_queue_depth", "Requests that wait for a tier.", "tier", queued),
-                ("anvil_held", "Requests that wait for a change to end.", "", waiting),
-                ("anvil_circuit_open", "Whether a tier is left alone for now.", "tier", shut),
-                ("anvil_profile_stale", "Rows that are in doubt.", "tier", rows),
-                ("anvil_decisions_lost", "Records that the disk did not take.", "", lost),
-            ],
-        )
+        state = self._state
+        text = exposition.text(state.tally, state.live.config.mode, gauges.gauges(state))
         exchange.reply(HTTPStatus.OK, text, content_type=_PROMETHEUS)
 
     async def _health(self, _request: Request, exchange: Exchange) -> None:

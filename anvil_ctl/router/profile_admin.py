@@ -23,6 +23,7 @@ class _Grade(msgspec.Struct, forbid_unknown_fields=True):
     score: float | None = None
     measured: str | None = None
     weight: int = 1
+    fingerprint: str | None = None
 
 
 class ProfileAdmin:
@@ -59,6 +60,7 @@ class ProfileAdmin:
                 verdict=said.verdict,
                 measured=said.measured,
                 weight=said.weight,
+                graded=said.fingerprint,
             )
         except AnvilError as error:
             _refuse(exchange, "; ".join(filter(None, (error.message, error.hint))))

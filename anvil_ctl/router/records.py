@@ -41,6 +41,10 @@ class Records:
         self._kept.append(record)
         return record
 
+    def lines(self) -> bytes:
+        """All of them as lines of JSON, the oldest first."""
+        return b"".join(record + b"\n" for record in self._kept)
+
     def newest(self, most: int) -> list[msgspec.Raw]:
         """Up to `most` of them, the newest first."""
         return [msgspec.Raw(record) for record in islice(reversed(self._kept), most)]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
 from anvil_ctl.router.config import Tier
 from anvil_ctl.router.judgement.policy import Decision, Drop
 from anvil_ctl.upstream.failure import Action, Failure
+
+
+class Exhaustion(StrEnum):
+    """Why nobody served, where that is no fault of the caller's."""
+
+    UNBOUND = "unbound"
+    EXHAUSTED = "exhausted"
+    OVER_CONTEXT = "over_context"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -18,6 +27,7 @@ class Refusal(msgspec.Struct, frozen=True):
     kind: str
     message: str
     retry_after_s: int | None = None
+    exhaustion: Exhaustion | None = None
 
 
 Failed = tuple[Tier, Failure]
@@ -26,7 +36,10 @@ UNKNOWN_NAME = Refusal(
     404, "not_found", "No model of that name. GET /v1/models lists those that there are."
 )
 _TOO_LONG = Refusal(
-    413, "payload_too_large", "The request does not fit the model's context window."
+    413,
+    "payload_too_large",
+    "The request does not fit the model's context window.",
+    exhaustion=Exhaustion.OVER_CONTEXT,
 )
 _PICTURES = Refusal(
     400,
@@ -47,8 +60,10 @@ def nobody(decision: Decision, model: str, exhaustion_status: int) -> Refusal:
             f"The model {model} is not trusted with this kind of work ({decision.work}), and a "
             "model that was asked for by its name has no substitute. Ask for a preset instead."
         )
-        return Refusal(exhaustion_status, "service_unavailable", message)
-    return _exhausted(exhaustion_status, None)
+        return Refusal(
+            exhaustion_status, "service_unavailable", message, exhaustion=Exhaustion.UNBOUND
+        )
+    return _nobody(exhaustion_status, Exhaustion.UNBOUND)
 
 
 def worth_trying(tier: Tier, failed: Sequence[Failed]) -> bool:
@@ -70,9 +85,9 @@ def after(failed: Sequence[Failed], exhaustion_status: int) -> Refusal:
     if actions and all(action is Action.LARGER for action in actions):
         return _TOO_LONG
     waits = [f.retry_after_s for _tier, f in failed if f.retry_after_s is not None]
-    return _exhausted(exhaustion_status, max(waits, default=None))
+    return _nobody(exhaustion_status, Exhaustion.EXHAUSTED, max(waits, default=None))
 
 
-def _exhausted(status: int, retry_after_s: int | None) -> Refusal:
+def _nobody(status: int, why: Exhaustion, retry_after_s: int | None = None) -> Refusal:
     message = "No model can serve the request now."
-    return Refusal(status, "service_unavailable", message, retry_after_s)
+    return Refusal(status, "service_unavailable", message, retry_after_s, why)

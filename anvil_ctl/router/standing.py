@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.judgement.breaker import Breakers, State
+from anvil_ctl.router.judgement.pace import Pace
 from anvil_ctl.router.judgement.policy import Circumstances, Decision
 from anvil_ctl.router.judgement.residency import Residency
 from anvil_ctl.router.judgement.sessions import Sessions
@@ -28,6 +29,7 @@ class Experience:
         judgement = config.judgement
         self.breakers = Breakers(judgement.breakers, random.random)
         self.residency = Residency(judgement.residency)
+        self.pace = Pace()
         self.sessions = Sessions(ttl=judgement.stickiness.ttl, most=judgement.stickiness.most)
 
     def circuit(self, tier: Tier) -> State:
@@ -60,9 +62,14 @@ class Standing:
         """Whether the tier may be tried; every trial ends in one of the other calls."""
         return self._experience.breakers.enter(tier.id, self._work, self._experience.clock())
 
-    def served(self, tier: Tier) -> None:
-        """The tier's answer is the client's."""
+    def least_s(self, tier: Tier) -> float:
+        """The seconds that the tier needs at its best."""
+        return self._experience.pace.least(tier.id, self._experience.clock())
+
+    def served(self, tier: Tier, took_s: float) -> None:
+        """The tier's answer is the client's; it took the engine so long."""
         now = self._experience.clock()
+        self._experience.pace.served(tier.id, took_s, now)
         self._experience.breakers.succeeded(tier.id, self._work)
         self._experience.residency.served(tier, now)
         if self._session is not None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
+import msgspec
+
+from anvil_ctl.router import audit
 from anvil_ctl.router.bound import Live
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
 from anvil_ctl.router.records import Records
-from anvil_ctl.router.tally import Tally
+from anvil_ctl.router.tally import Tally, outcome
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
+
+audit_log = logging.getLogger("anvil.audit")
 
 
 class State:
@@ -46,11 +52,20 @@ class State:
     def finished(self, request: Request, exchange: Exchange) -> None:
         """Keep and count a request that has been answered or cut off, if it was routed."""
         if "source" in exchange.fields:
-            seconds = time.monotonic() - exchange.started_at
+            seconds = exchange.ended_at - exchange.started_at
+            exchange.fields["outcome"] = outcome(exchange.fields, exchange.status)
             record = self.records.add(request, exchange, seconds)
             if self.decision_log is not None:
                 self.decision_log.add(record)
-            self.tally.add(exchange.fields, exchange.status, seconds)
+            self.tally.add(exchange.fields, seconds)
+            if self.live.config.judgement.log.audit:
+                audit_log.info("%s", audit.line(msgspec.json.decode(record)))
+
+    async def decisions(self) -> bytes:
+        """What was decided, as lines of JSON, the oldest first. Raises OSError."""
+        if self.decision_log is None:
+            return self.records.lines()
+        return await self.decision_log.read()
 
     async def close(self) -> None:
         """Write what is still to be written."""

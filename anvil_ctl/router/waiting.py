@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from anvil_ctl.router.relay import STREAM
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold, HoldFullError
 from anvil_ctl.serving.message import Request
+
+# So long a client that waits for a tier's answer is left without a sign, if it gets any.
+SILENCE_S = 10.0
 
 
 class _Error(msgspec.Struct):
@@ -37,7 +41,9 @@ async def enter(hold: Hold, call: Call | Forwarded, request: Request, exchange: 
     whole answer just waits: nothing can be said to such a client before its answer.
     """
     began = time.monotonic()
-    signs = _Signs(hold, call, exchange) if call.stream else None
+    signs = None
+    if call.stream:
+        signs = Signs(call, exchange, hold.bounds.silence_s, functools.partial(_held, hold))
     hold.waiters.add(exchange)
     try:
         await hold.enter(len(request.body))
@@ -55,37 +61,54 @@ def turned_away(error: HoldFullError) -> Refusal:
     return Refusal(503, "server_busy", message, error.retry_after_s)
 
 
-class _Signs:
-    """Writes into a stream whenever it has been silent for too long."""
+def early(call: Call, exchange: Exchange) -> Signs | None:
+    """Signs of life while a stream's tiers are asked and their answers are looked at.
 
-    def __init__(self, hold: Hold, call: Call | Forwarded, exchange: Exchange) -> None:
-        self._hold = hold
+    The first one promises a 200: from then on a failure is the stream's own error event.
+    """
+    return Signs(call, exchange, SILENCE_S, lambda: "") if call.stream else None
+
+
+def _held(hold: Hold) -> str:
+    """What a client is waiting for, in a line."""
+    expected = hold.expected_s
+    about = "" if expected is None else f", about {expected:.0f} s"
+    return "".join(c for c in hold.reason or "" if c.isprintable()) + about
+
+
+class Signs:
+    """Writes into a stream that has not begun whenever it has been silent for too long."""
+
+    def __init__(
+        self, call: Call | Forwarded, exchange: Exchange, every_s: float, why: Callable[[], str]
+    ) -> None:
         self._call = call
         self._exchange = exchange
+        self._every_s = every_s
+        self._why = why
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(hold.bounds.silence_s, self._tick)
+        self._timer = self._loop.call_later(every_s, self._tick)
 
     def stop(self) -> None:
+        """Write no more."""
         self._timer.cancel()
 
     def _tick(self) -> None:
         exchange = self._exchange
-        if exchange.complete:
+        if exchange.started or exchange.complete:
             return
         if not exchange.opened:
             exchange.open(STREAM, _as_event(self._call))
         # Who doesn't read needs no further sign, and must not make us keep them.
         if exchange.writable:
             exchange.write(self._sign())
-        self._timer = self._loop.call_later(self._hold.bounds.silence_s, self._tick)
+        self._timer = self._loop.call_later(self._every_s, self._tick)
 
     def _sign(self) -> bytes:
         if _dialect(self._call) is Dialect.ANTHROPIC:
             return PING
-        expected = self._hold.expected_s
-        about = "" if expected is None else f", about {expected:.0f} s"
-        reason = "".join(c for c in self._hold.reason or "" if c.isprintable())
-        return f": waiting: {reason}{about}\n\n".encode()
+        why = self._why()
+        return f": waiting: {why}\n\n".encode() if why else b": waiting\n\n"
 
 
 def _dialect(call: Call | Forwarded) -> Dialect:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.deadline import LATE, NEVER, Deadline
+from anvil_ctl.router.decided import cost_usd
 from anvil_ctl.router.dialects.call import BadRequestError
 from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
@@ -59,6 +60,9 @@ class Walk:
         self._tried: list[str] = []
         self._failed: list[Failed] = []
         self._skipped: list[str] = []
+        self._hopeless: list[str] = []
+        self._rejected: list[dict[str, object]] = []
+        self._wasted_usd = 0.0
         self._untranslatable: BadRequestError | None = None
 
     async def serve(
@@ -74,8 +78,9 @@ class Walk:
         2. A further one would go over the budget of tokens: stop.
         3. The request's deadline has passed: stop.
         4. What went wrong so far would go wrong here too: the next.
-        5. The tier has just failed others: the next. That is no attempt and costs nothing.
-        6. Try it.
+        5. The tier has never been fast enough for what is left of the time: the next.
+        6. The tier has just failed others: the next. That is no attempt and costs nothing.
+        7. Try it.
         """
         limits = self._config.judgement.fallback
         for bound, candidate in candidates:
@@ -88,12 +93,21 @@ class Walk:
                 break
             if not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
-            if not self._standing.enter(bound.tier):  # 5
+            if self._until is not NEVER and self._too_slow(bound.tier):  # 5
+                continue
+            if not self._standing.enter(bound.tier):  # 6
                 self._skipped.append(bound.tier.id)
                 continue
-            if await self._try(bound, candidate, attempt):  # 6
+            if await self._try(bound, candidate, attempt):  # 7
                 return None
         return self._refusal()
+
+    def _too_slow(self, tier: Tier) -> bool:
+        if self._standing.least_s(tier) <= self._until.left_s:
+            return False
+        self._hopeless.append(tier.id)
+        self._exchange.fields["too_slow"] = self._hopeless
+        return True
 
     async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
         tier = bound.tier
@@ -106,7 +120,8 @@ class Walk:
             self._failed.append((tier, Failure("untranslatable", Action.STOP)))
             self._standing.left(tier)
         except UnsoundError as error:
-            self._spent += error.tokens
+            self._spent += error.usage.output or 0
+            self._reject(tier, error)
             self._note(bound, Failure(error.check))
             self._standing.unsound(tier)
         except UpstreamError as error:
@@ -128,12 +143,35 @@ class Walk:
 
     def _ended(self, bound: BoundTier) -> None:
         """The answer was the client's, even if the engine broke off in the middle of it."""
-        if "cut" in self._exchange.fields:
+        fields = self._exchange.fields
+        if "cut" in fields:
             self._blame(bound.tier, Failure("cut"))
         else:
-            self._standing.served(bound.tier)
+            took_ms = cast("float", fields["upstream_ms"])
+            self._standing.served(bound.tier, took_ms / 1000)
         if self._skipped:
-            self._exchange.fields["skipped"] = self._skipped
+            fields["skipped"] = self._skipped
+        if self._wasted_usd:
+            served = fields.get("cost_usd")
+            served = served if isinstance(served, float) else 0.0
+            fields["cost_usd"] = round(served + self._wasted_usd, 8)
+
+    def _reject(self, tier: Tier, error: UnsoundError) -> None:
+        """An answer that nobody gets was made and is paid for all the same, at its tier's price."""
+        given = self._size if error.usage.input is None else error.usage.input
+        made = error.usage.output or 0
+        cost = cost_usd(tier, given, made)
+        self._wasted_usd += cost
+        self._rejected.append(
+            {
+                "tier": tier.id,
+                "check": error.check,
+                "input_tokens": given,
+                "output_tokens": made,
+                "cost_usd": round(cost, 8),
+            }
+        )
+        self._exchange.fields["rejected"] = self._rejected
 
     def _blame(self, tier: Tier, failure: Failure) -> None:
         """Count a failure against a tier, unless the caller's own impatience ended the attempt."""
@@ -158,7 +196,9 @@ class Walk:
         fields = self._exchange.fields
         fields.update(tried=">".join(self._tried), skipped=self._skipped)
         fields["failure"] = ",".join(f.reason for _tier, f in self._failed) or "skipped"
-        if self._until.over:
+        if self._wasted_usd:
+            fields["cost_usd"] = round(self._wasted_usd, 8)
+        if self._until.over or (self._hopeless and not self._failed):
             return LATE
         refusal = refusals.after(self._failed, self._config.exhaustion_status)
         if self._untranslatable is not None and refusal.status == 400:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.router.dialects.answer import Answer
+from anvil_ctl.router.dialects.delta import Usage
 from anvil_ctl.router.dialects.recode import Collect, Recoder
 from anvil_ctl.router.verify.chain import Check, Outcome, verify
 from anvil_ctl.router.verify.view import Asked, View, view
@@ -24,12 +25,12 @@ _WORKERS = ThreadPoolExecutor(2, thread_name_prefix="verify")
 
 
 class UnsoundError(AnvilError):
-    """An answer failed a check. `check` is its name; `tokens` is what the answer cost."""
+    """An answer failed a check. `check` is its name; `usage` is what the answer took."""
 
-    def __init__(self, check: str, tokens: int) -> None:
+    def __init__(self, check: str, usage: Usage) -> None:
         super().__init__(f"the answer failed {check}")
         self.check = check
-        self.tokens = tokens
+        self.usage = usage
 
 
 class Window:
@@ -87,7 +88,7 @@ class Examiner:
         outcome = await self._run(seen)
         self.seconds += time.monotonic() - began
         if outcome.failed is not None:
-            raise UnsoundError(outcome.failed, answer.counted().output or 0)
+            raise UnsoundError(outcome.failed, answer.counted())
 
     async def _run(self, seen: View) -> Outcome:
         size = len(seen.text) + sum(len(call.arguments) for call in seen.calls)

@@ -96,7 +96,7 @@ def to_stderr() -> tuple[Callable[[Request, Exchange], None], Callable[[], None]
 
 
 def _fields(request: Request, exchange: Exchange) -> dict[str, object]:
-    took = time.monotonic() - exchange.started_at
+    took = exchange.ended_at - exchange.started_at
     return {
         "request_id": exchange.request_id,
         "method": request.method,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
@@ -59,6 +60,7 @@ class Exchange:
         "_http10",
         "_wire",
         "complete",
+        "ended_at",
         "fields",
         "flow",
         "request_id",
@@ -79,6 +81,7 @@ class Exchange:
         self._event: Callable[[bytes], bytes] | None = None
         self.request_id = request_id
         self.started_at = started_at
+        self.ended_at = started_at
         self.status = 0
         self.sent = 0
         self.complete = False
@@ -176,6 +179,7 @@ class Exchange:
         """Close without the final chunk, so that the client can tell that something is missing."""
         if not self.complete:
             self.complete = True
+            self.ended_at = time.monotonic()
             self._wire.completed(self, keep=False)
 
     def _head(self, status: int, headers: Headers) -> bytes:
@@ -196,6 +200,7 @@ class Exchange:
 
     def _finish(self, *, keep: bool) -> None:
         self.complete = True
+        self.ended_at = time.monotonic()
         self._wire.completed(self, keep=keep)
 
 

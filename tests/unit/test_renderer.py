@@ -180,6 +180,9 @@ idle_timeout_s = 60
 expose_decision_headers = false
 response_model = "served"
 forward_session_fields = true
+verify_raw = "post"
+early_commit_pings = true
+audit_lines = true
 """
     keys = 'max_concurrency = 2\nmax_queue = 0\nmax_tokens_field = "max_tokens"'
     text = cpu_text().replace("slots = 2", f"slots = 2\n{keys}")
@@ -189,6 +192,8 @@ forward_session_fields = true
 
     assert (made.max_concurrency, made.max_body, made.read_s, made.idle_s) == (9, 1000, 3.5, 60)
     assert (made.decision_headers, made.echo_model, made.session_fields) == (False, False, True)
+    assert (made.judgement.verify_raw, made.judgement.early_commit) == (True, True)
+    assert made.judgement.log.audit
     limits, breakers = made.judgement.fallback, made.judgement.breakers
     assert (limits.deadline_s, limits.verifier_s, limits.max_attempts) == (90, 2, 3)
     assert (breakers.threshold, breakers.cooldown) == (4, 5)

@@ -36,5 +36,5 @@ def handling(config: Config, decision: Decision, candidate: Candidate) -> Handli
 def unchecked(config: Config) -> Config:
     """The same, but for no answer that is looked at: one token passes no check."""
     policy = msgspec.structs.replace(config.judgement.policy, verify=False)
-    judgement = msgspec.structs.replace(config.judgement, policy=policy)
+    judgement = msgspec.structs.replace(config.judgement, policy=policy, verify_raw=False)
     return msgspec.structs.replace(config, judgement=judgement)

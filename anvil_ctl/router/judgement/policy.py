@@ -77,6 +77,7 @@ class Decision(msgspec.Struct, frozen=True):
     """The candidates, best first, and what explains them. `drops` is by tier id.
 
     `lacks`: of the tiers that the gates let in, what each lacks that the request needs.
+    `residents`: what was loaded as far as was known, by swap group.
     """
 
     candidates: tuple[Candidate, ...]
@@ -89,6 +90,7 @@ class Decision(msgspec.Struct, frozen=True):
     deferred: tuple[str, ...] = ()
     redirected: bool = False
     pin_denied: bool = False
+    residents: Mapping[str, str] = {}
 
     @property
     def lacking(self) -> Drop | None:
@@ -148,6 +150,7 @@ def route(
         deferred=deferred,
         redirected=redirected,
         pin_denied=refused,
+        residents=now.residents,
     )
 
 
@@ -286,6 +289,7 @@ def notes(decision: Decision) -> dict[str, object]:
         "dropped_by_context": dropped(Drop.CONTEXT),
         "dropped_by_metered_gate": dropped(Drop.METERED),
         "dropped_by_deny": dropped(Drop.DENIED),
+        "residency": dict(decision.residents),
         "residency_deferred": list(decision.deferred),
         "latency_sensitive_bypass": decision.work in LATENCY_SENSITIVE,
         "ambiguous": decision.ambiguous,

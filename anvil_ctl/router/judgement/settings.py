@@ -41,12 +41,14 @@ class Fallback(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """The decision log: how many records are kept in memory, and in how large files."""
+    """The decision log: how many records are kept in memory, and in how large files; `audit` puts
+    each decision into the program's log too, as a line of words."""
 
     ring: int = 10_000
     path: str | None = None
     max_bytes: int = 10 << 20
     keep: int = 3
+    audit: bool = False
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -64,7 +66,8 @@ class Stickiness(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """All of it."""
+    """All of it. `verify_raw`: what is sent on as it comes is checked once it is out.
+    `early_commit`: a stream's client gets its 200 and signs of life before anybody answers."""
 
     policy: Policy = Policy()
     fallback: Fallback = Fallback()
@@ -75,6 +78,8 @@ class Judgement(msgspec.Struct, frozen=True):
     redirect_pins: bool = False
     substitution: bool = True
     verify_local_min: bool = True
+    verify_raw: bool = False
+    early_commit: bool = False
     profile_path: str | None = None
     state_path: str | None = None
     probe_s: float = 0.0
@@ -100,6 +105,8 @@ def read(router: Table, warnings: list[str]) -> Judgement:
         == "redirect",
         substitution=router.get("substitution", table.flag, True),
         verify_local_min=router.get("verify_local_min", table.flag, True),
+        verify_raw=router.get("verify_raw", table.one_of("off", "post"), "off") == "post",
+        early_commit=router.get("early_commit_pings", table.flag, False),
         profile_path=router.get("profile_path", table.text, None),
         state_path=router.get("state_path", table.text, None),
         probe_s=router.get("probe_interval", table.seconds, 0.0),
@@ -109,7 +116,7 @@ def read(router: Table, warnings: list[str]) -> Judgement:
 _POLICY_KEYS = frozenset({"ordering", "verify", "residency", "stickiness"})
 _RESIDENCY_KEYS = frozenset({"ttl", "max_defer_s"})
 _STICKINESS_KEYS = frozenset({"ttl", "max_sessions"})
-_LOG_KEYS = frozenset({"ring", "path", "max_bytes", "keep"})
+_LOG_KEYS = frozenset({"ring", "path", "max_bytes", "keep", "audit"})
 _FALLBACK_KEYS = frozenset(
     {"max_attempts", "max_total_tokens", "verifier_timeout", "max_buffer_bytes", "deadline",
      "circuit_threshold", "circuit_cooldown"}
@@ -154,6 +161,7 @@ def _log(values: Table) -> Log:
         path=values.get("path", table.text, None),
         max_bytes=values.get("max_bytes", table.whole, default.max_bytes),
         keep=values.get("keep", _count, default.keep),
+        audit=values.get("audit", table.flag, False),
     )
 
 

@@ -65,13 +65,19 @@ class Keeper:
         verdict: Verdict | None,
         measured: str | None = None,
         weight: int = 1,
+        graded: str | None = None,
     ) -> Row:
         """Take in a grade, or a verdict of the operator's, and write the profile back.
 
-        Without a score the row's own stays. Raises AnvilError if it can't be written; the grade
-        holds then until the router stops.
+        Without a score the row's own stays. `graded`: the fingerprint of what was graded, if that
+        is known; AnvilError where the tier is another by now. Raises AnvilError too if the profile
+        can't be written; the grade holds then until the router stops.
         """
         who = self._identity(tier)
+        if graded is not None and graded != digest(who):
+            raise AnvilError(
+                f"tier {tier.id} is no longer what was graded", hint="grade it as it is now"
+            )
         kept = self.profile.score(tier.id, work)
         row = self.profile.grade(
             tier.id,
@@ -97,7 +103,11 @@ class Keeper:
 
     def _line(self, tier: Tier, work: Work, now: Mapping[str, object]) -> dict[str, object]:
         row = self.profile.row(tier.id, work)
-        line: dict[str, object] = {"tier": tier.id, "work_class": work.value}
+        line: dict[str, object] = {
+            "tier": tier.id,
+            "work_class": work.value,
+            "fingerprint": digest(now),
+        }
         if row is None:
             verdict = unmeasured(work, local=tier.local).value
             return {**line, "verdict": verdict, "origin": "unmeasured", "stale": False, "why": []}

@@ -39,8 +39,9 @@ async def stack(
     presets: str = "",
     keys: str = "",
     more: dict[str, object] | None = None,
+    verify: str = "cascade",
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Running, list[Double]]]:
-    """A router that checks answers, before tiers `a`, `b` and so on."""
+    """A router that checks answers (or not, as `verify` says), before tiers `a`, `b` and so on."""
     async with AsyncExitStack() as opened:
         engines = [await opened.enter_async_context(doubles.double(each)) for each in scripts]
         ids = "abc"[: len(scripts)]
@@ -50,7 +51,7 @@ async def stack(
         ]
         pool = json.dumps(list(ids))
         presets = presets or f'chat = {pool}\nplanning = ["a"]\nquick-edit = {pool}'
-        text = doubles.config(*tiers, presets=presets, router_keys=keys, verify="cascade")
+        text = doubles.config(*tiers, presets=presets, router_keys=keys, verify=verify)
         running = await opened.enter_async_context(doubles.router(tmp_path / "r.toml", text))
         client = httpx.AsyncClient(base_url=running.url, headers={"x-api-key": TOKEN})
         yield await opened.enter_async_context(client), running, engines

@@ -128,6 +128,8 @@ def test_the_judgement_is_the_operators_to_set() -> None:
 pin_denied = "redirect"
 substitution = false
 verify_local_min = false
+verify_raw = "post"
+early_commit_pings = true
 [router.policy]
 ordering = "quality"
 verify = "off"
@@ -151,6 +153,7 @@ ring = 5
 path = "decisions.jsonl"
 max_bytes = 100
 keep = 0
+audit = true
 """,
     )
     made = load(text)
@@ -158,12 +161,13 @@ keep = 0
 
     assert made.warnings == ()
     assert (found.redirect_pins, found.substitution, found.verify_local_min) == (True, False, False)
+    assert (found.verify_raw, found.early_commit) == (True, True)
     assert found.policy == Policy(Ordering.QUALITY, False, False, False)
     assert found.fallback == Fallback(2, 1000, 1.5, 1024)
     assert found.breakers == Limits(threshold=3, cooldown=7)
     assert found.residency == Memory(60, 30)
     assert found.stickiness == Stickiness(120, 10)
-    assert found.log == Log(5, "decisions.jsonl", 100, 0)
+    assert found.log == Log(5, "decisions.jsonl", 100, 0, True)
     assert made.tiers[0].vision
     assert (made.tiers[0].structured, made.tiers[0].cost_input) == ("json_object", 3.0)
 
@@ -171,6 +175,8 @@ keep = 0
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
+        ('verify_raw = "pre"', "verify_raw = 'pre': it must be off or post"),
+        ("early_commit_pings = 1", "early_commit_pings = 1: it must be true or false"),
         ('pin_denied = "maybe"', "pin_denied = 'maybe': it must be error or redirect"),
         (
             '[router.policy]\nordering = "best"',

@@ -139,3 +139,37 @@ async def test_what_is_in_time_is_answered_and_its_record_says_how_long_it_took(
             assert (bad.status_code, good.status_code) == (400, 200)
             assert record["queue_ms"] >= 0
             assert record["upstream_ms"] > 0
+
+
+async def test_a_tier_that_never_answers_so_fast_is_passed_over(tmp_path: Path) -> None:
+    """What is left of the time is for a tier that can keep it; without one, nobody waits it out."""
+    async with (
+        doubles.double(doubles.answers(WHOLE)) as slow,
+        doubles.double(doubles.answers(WHOLE)) as quick,
+    ):
+        text = doubles.config(
+            doubles.tier("slow", slow.url),
+            doubles.tier("quick", quick.url),
+            presets='chat = ["slow", "quick"]\nreview = ["slow"]',
+        )
+        async with (
+            doubles.router(tmp_path / "r.toml", text) as running,
+            asker(running.url) as client,
+        ):
+            experience = running.router._state.live.experience
+            for _ in range(8):
+                experience.pace.served("slow", 60.0, experience.clock())
+            patience = {"x-anvil-deadline-ms": "30000"}
+            said = {**ASK, "stream": False}
+            passed = await client.post(CHAT, json=said, headers=patience)
+            (record,) = (await client.get("/v1/decisions?limit=1")).json()["data"]
+            refused = await client.post(CHAT, json={**said, "model": "review"}, headers=patience)
+            waited = await client.post(CHAT, json={**said, "model": "review"})
+
+    assert passed.headers["x-anvil-tier"] == "quick"
+    assert record["too_slow"] == ["slow"]
+    assert refused.status_code == 504
+    # Who can wait is answered, and one fast answer is enough to be asked again.
+    assert waited.status_code == 200
+    assert len(slow.seen) == 1
+    assert experience.pace.least("slow", experience.clock()) < 30

@@ -46,6 +46,18 @@ def test_no_old_file_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     assert lines(path) == [2]
 
 
+async def test_what_comes_after_closing_is_lost_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    log = DecisionLog(LogFile(path, max_bytes=1000, keep=2))
+    log.add(b'{"n": 0}')
+    await log.close()
+    log.add(b'{"n": 1}')
+    await log.close()
+
+    assert lines(path) == [0]
+    assert log.dropped == 1
+
+
 async def test_a_disk_that_takes_nothing_loses_records_and_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").mkdir()
     log = DecisionLog(LogFile(tmp_path / "d.jsonl", max_bytes=1_000_000, keep=2))

@@ -127,7 +127,7 @@ SECRETS = {
 
 @FEW
 @given(way=st.sampled_from(WAYS), path=st.sampled_from(PATHS), stream=st.booleans(),
-       model=st.sampled_from(["chat", "a", "planning", SECRETS["name"]]))  # fmt: skip
+       verify=st.sampled_from(["cascade", "off"]), model=st.sampled_from(["chat", "a", "planning", SECRETS["name"]]))  # fmt: skip
 def test_no_secret_and_no_word_said_is_written_down_anywhere(  # noqa: PLR0917 - fixtures
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -135,6 +135,7 @@ def test_no_secret_and_no_word_said_is_written_down_anywhere(  # noqa: PLR0917 -
     way: str,
     path: str,
     stream: bool,
+    verify: str,
     model: str,
 ) -> None:
     monkeypatch.setenv("TIER_KEY", SECRETS["tier"])
@@ -149,8 +150,8 @@ def test_no_secret_and_no_word_said_is_written_down_anywhere(  # noqa: PLR0917 -
             text = doubles.config(
                 doubles.tier("a", double.url),
                 presets='chat = ["a"]\nplanning = ["a"]',
-                router_keys='state_path = "state"\n',
-                verify="cascade",
+                router_keys='state_path = "state"\nverify_raw = "post"\n[router.log]\naudit = true\n',
+                verify=verify,
             )
             running = await opened.enter_async_context(doubles.router(tmp_path / "r.toml", text))
             client = httpx.AsyncClient(base_url=running.url, headers={"x-api-key": TOKEN})
@@ -176,6 +177,7 @@ def test_no_secret_and_no_word_said_is_written_down_anywhere(  # noqa: PLR0917 -
             ) as admin:
                 written.append((await admin.get("/admin/status")).text)
                 written.append((await admin.get("/admin/profile")).text)
+                written.append((await admin.get("/admin/decisions")).text)
             live = running.router._state.live
             written.append(repr(vars(live)) + repr(live.config) + repr(list(live.tiers)))
         written.append((tmp_path / "state" / "decisions.jsonl").read_text())

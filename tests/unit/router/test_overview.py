@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.router import doubles
-from tests.unit.router.doubles import TOKEN, Running, Script
+from tests.unit.router.doubles import TOKEN
 from tests.unit.router.one_engine import (
     ANTHROPIC_TEXT,
     ANTHROPIC_WHOLE,
     HELLO,
-    OPENAI_TEXT,
-    OPENAI_WHOLE,
     by_stream,
 )
-
-PRESETS = 'chat = ["one", "two"]\nquick-edit = ["two"]\nmine = ["gone"]'
-ENGINE = by_stream(OPENAI_TEXT, OPENAI_WHOLE)
-
-
-@asynccontextmanager
-async def stack(
-    tmp_path: Path, script: Script = ENGINE, *, server: str = "", keys: str = ""
-) -> AsyncIterator[tuple[httpx.AsyncClient, Running]]:
-    """Two local tiers, and a cloud tier without its key."""
-    async with doubles.double(script) as engine:
-        text = server + doubles.config(
-            doubles.tier("one", engine.url),
-            doubles.tier("two", engine.url, context_limit=10_000),
-            doubles.tier("gone", "http://127.0.0.1:9", privacy="cloud", auth_env="NO_SUCH_KEY"),
-            presets=PRESETS,
-            router_keys=keys,
-        )
-        headers = {"authorization": f"Bearer {TOKEN}"}
-        async with (
-            doubles.router(tmp_path / "router.toml", text) as running,
-            httpx.AsyncClient(base_url=running.url, headers=headers) as client,
-        ):
-            yield client, running
-
-
-async def chat(client: httpx.AsyncClient, **more: object) -> httpx.Response:
-    body = {"model": "chat", "messages": HELLO, **more}
-    return await client.post("/v1/chat/completions", json=body)
-
+from tests.unit.router.two_tiers import ENGINE, chat, stack
 
 # what would be done
 
@@ -201,108 +166,6 @@ async def test_the_status_shows_tiers_and_load(tmp_path: Path) -> None:
         assert [tier["id"] for tier in told["tiers"]] == ["one", "two"]
         assert told["presets"]["chat"] == ["one", "two"]
         assert (told["held"], told["in_flight"], told["max_concurrency"]) == (True, 0, 64)
-
-
-# metrics
-
-
-def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            yield sample.name, sample.labels, sample.value
-
-
-async def test_metrics_count_requests_in_the_configurations_words(tmp_path: Path) -> None:
-    async with stack(tmp_path) as (client, _running):
-        await chat(client, model="whatever/../name\n")
-        await chat(client)
-        await chat(client, stream=True)
-        await client.post("/v1/messages", json={"model": "two", "messages": HELLO, "max_tokens": 5})
-        answer = await client.get("/metrics")
-        found = list(samples(answer.text))
-
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert ("anvil_requests_total", {
-        "dialect": "openai", "source": "declared-preset", "intent": "chat", "work_class": "chat",
-        "outcome": "served", "mode": "agentic"}, 2.0) in found  # fmt: skip
-    assert ("anvil_requests_total", {
-        "dialect": "anthropic", "source": "pinned", "intent": "", "work_class": "chat",
-        "outcome": "served", "mode": "agentic"}, 1.0) in found  # fmt: skip
-    assert ("anvil_tokens_total", {"tier": "one", "direction": "input"}, 21.0) in found
-    assert ("anvil_first_byte_seconds_count", {"tier": "two"}, 1.0) in found
-    assert ("anvil_in_flight", {"tier": "one"}, 0.0) in found
-    assert ("anvil_circuit_open", {"tier": "one"}, 0.0) in found
-    assert "whatever" not in answer.text
-
-
-async def test_metrics_tell_who_is_served_and_who_waits_for_each_tier(tmp_path: Path) -> None:
-    go = asyncio.Event()
-
-    async def slow(seen: doubles.Seen, answer: doubles.Answer) -> None:
-        await go.wait()
-        await ENGINE(seen, answer)
-
-    async with doubles.double(slow) as engine:
-        text = doubles.config(
-            doubles.tier("one", engine.url, max_concurrency=1),
-            doubles.tier("two", engine.url),
-            presets='chat = ["one"]',
-        )
-        headers = {"authorization": f"Bearer {TOKEN}"}
-        async with (
-            doubles.router(tmp_path / "router.toml", text) as running,
-            httpx.AsyncClient(base_url=running.url, headers=headers) as client,
-        ):
-            waiting = [asyncio.create_task(chat(client)) for _ in range(3)]
-            during = await gauges(client)
-            async with asyncio.timeout(5):
-                while during["one"] != (1, 2):
-                    during = await gauges(client)
-            go.set()
-            answers = await asyncio.gather(*waiting)
-            after = await gauges(client)
-
-    assert [answer.status_code for answer in answers] == [200] * 3
-    assert during["two"] == (0, 0)
-    assert after == {"one": (0, 0), "two": (0, 0)}
-
-
-async def gauges(client: httpx.AsyncClient) -> dict[str, tuple[float, float]]:
-    """What is in flight and what waits, by tier."""
-    text = (await client.get("/metrics")).text
-    found = {(name, labels.get("tier")): value for name, labels, value in samples(text)}
-    return {
-        tier: (found["anvil_in_flight", tier], found["anvil_queue_depth", tier])
-        for tier in ("one", "two")
-    }
-
-
-async def test_metrics_count_what_failed_and_what_was_turned_away(tmp_path: Path) -> None:
-    async with stack(tmp_path, doubles.answers({}, status=507)) as (client, running):
-        await chat(client)
-        for _ in range(64):
-            await running.hold.enter()
-        await chat(client)
-        found = list(samples((await client.get("/metrics")).text))
-
-    assert ("anvil_attempts_total", {"tier": "one", "outcome": "status_5xx"}, 1.0) in found
-    assert ("anvil_admission_rejected_total", {}, 1.0) in found
-    assert [labels["outcome"] for name, labels, _ in found if name == "anvil_requests_total"] == [
-        "unserved"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("metrics", "stranger", "known"), [("open", 200, 200), ("auth", 401, 200), ("off", 401, 404)]
-)
-async def test_who_may_read_the_metrics_is_configured(
-    tmp_path: Path, metrics: str, stranger: int, known: int
-) -> None:
-    server = f'[server]\nmetrics = "{metrics}"\n'
-    async with stack(tmp_path, server=server) as (client, running):
-        async with httpx.AsyncClient(base_url=running.url) as nobody:
-            assert (await nobody.get("/metrics")).status_code == stranger
-        assert (await client.get("/metrics")).status_code == known
 
 
 # methods, paths, envelopes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from anvil_ctl.router.judgement.intent import Intent, Source
-from anvil_ctl.router.judgement.policy import Circumstances, Needs, route
+from anvil_ctl.router.judgement.policy import Circumstances, Needs, notes, route
 from anvil_ctl.router.judgement.residency import Residency
 from anvil_ctl.router.judgement.settings import Memory
 from anvil_ctl.router.judgement.work import Work
@@ -61,6 +61,8 @@ def test_tiers_that_are_always_loaded_are_never_put_off() -> None:
 
     assert [each.tier.id for each in decision.candidates] == ["fast-local", "cloud"]
     assert decision.deferred == ()
+    # What was known to be loaded is told all the same.
+    assert notes(decision)["residency"] == {"gpu": "heavy-local"}
 
 
 def test_the_later_of_what_was_served_and_what_the_multiplexer_said_counts() -> None:

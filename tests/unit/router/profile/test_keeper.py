@@ -128,6 +128,29 @@ async def test_the_administrator_sees_rows_and_sets_one(tmp_path: Path) -> None:
         assert (await admin.get("/admin/profile", headers={"authorization": ""})).status_code == 401
 
 
+async def test_a_grade_of_a_tier_that_has_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+    text = doubles.config(doubles.tier("a", URL), router_keys='state_path = "state"\n')
+    async with (
+        doubles.router(tmp_path / "r.toml", text) as running,
+        httpx.AsyncClient(
+            base_url=running.admin, headers={"authorization": f"Bearer {ADMIN}"}
+        ) as admin,
+    ):
+        row = (await admin.get("/admin/profile")).json()["rows"][0]
+        said = {key: row[key] for key in ("tier", "work_class", "fingerprint")}
+        fine = await admin.post("/admin/profile", json={**said, "score": 0.9})
+        live = running.router._state.live
+        live.keeper.seen(live.config.tier("a"), "another-model")
+        late = await admin.post("/admin/profile", json={**said, "score": 0.1})
+        now = (await admin.get("/admin/profile")).json()["rows"][0]
+
+    assert fine.status_code == 200
+    assert late.status_code == 400
+    assert "no longer what was graded" in late.text
+    assert (now["score"], now["stale"]) == (0.9, True)
+    assert now["fingerprint"] != row["fingerprint"]
+
+
 @pytest.mark.parametrize(
     ("said", "says"),
     [
