@@ -5,26 +5,29 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils._runtime import is_xet_available
 
-from anvil_ctl.transfer import stream, xet
+from anvil_ctl.transfer import stream
 from anvil_ctl.transfer.explain import Passing
 from anvil_ctl.transfer.hub import Hub
 from anvil_ctl.transfer.layout import RepoFolder
 from anvil_ctl.transfer.meter import Meter
 from anvil_ctl.transfer.problem import Kind, Problem
 from anvil_ctl.transfer.wire import Send, note
+from anvil_ctl.transfer.xet import Broken
 from anvil_ctl.weights.listing import File
 
 # In a row without a byte more; each that brings some begins the count anew.
 ATTEMPTS = 6
 # A file that arrives whole and wrong this often is not going to be right.
 _DAMAGED = 3
+# In a row without a byte more by Xet, after which all files come by plain HTTP.
+_XET_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +41,23 @@ class Fetcher:
     send: Send
     stop: threading.Event
     pause_s: float = 1.0
-    stall_s: float = 30.0
+    # Set once Xet has failed for good: a network that does not let it through will not for others.
+    plain: threading.Event = field(default_factory=threading.Event)
 
     def bring(self, file: File) -> str:
         """See that the file's blob is there and return its sha256; Problem where it cannot be."""
         failures, damaged, reached = 0, 0, self._have(file)
         while True:
             try:
-                found = self._attempt(file)
+                # What Xet has brought damaged once, it may have stored so.
+                found = self._attempt(file, xet=_xet_is_on() and not damaged)
             except Passing as error:
                 failures = 1 if self._have(file) > reached else failures + 1
                 reached = max(reached, self._have(file))
-                self._wait(file, str(error), failures)
+                if self._without_xet(file, error, failures):
+                    failures = 0
+                else:
+                    self._wait(file, str(error), failures)
                 continue
             except OSError as error:
                 raise _of_disk(error, file) from error
@@ -62,7 +70,16 @@ class Fetcher:
                 text = f"{file.path} arrived {damaged} times with another checksum than the hub's"
                 raise Problem(Kind.DAMAGED, text)
 
-    def _attempt(self, file: File) -> str | None:
+    def _without_xet(self, file: File, error: Passing, failures: int) -> bool:
+        """Whether Xet has failed for the last time: what is missing comes by plain HTTP."""
+        if not isinstance(error, Broken) or not (error.final or failures >= _XET_ATTEMPTS):
+            return False
+        if not self.plain.is_set():
+            self.plain.set()
+            self.send(note(f"{file.path}: {error}; from here on by plain HTTP instead of Xet"))
+        return True
+
+    def _attempt(self, file: File, *, xet: bool) -> str | None:
         """One try; None where all bytes came and they are not the right ones."""
         where = self.hub.metadata(self.folder.repo, self.commit, file.path)
         part = self.folder.part(file.etag)
@@ -70,10 +87,9 @@ class Fetcher:
             part.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(b"")
             found = stream.sha256(part)
-        elif where.xet_file_data is not None and not self._have(file) and _xet_is_on():
-            found = self._by_xet(file, where, part)
         else:
-            found = self._by_http(file, where, part)
+            xet = xet and where.xet_file_data is not None and not self.plain.is_set()
+            found = self._move(file, where, part, xet=xet)
         if file.sha256 not in {None, found} or (
             file.sha256 is None and stream.blob_id(part) != file.etag
         ):
@@ -85,21 +101,16 @@ class Fetcher:
         self.meter.finished(file.path)
         return found
 
-    def _by_http(self, file: File, where: HfFileMetadata, part: Path) -> str:
+    def _move(self, file: File, where: HfFileMetadata, part: Path, *, xet: bool) -> str:
+        """Bring what the part lacks, by Xet or by plain HTTP: either goes on with the other's."""
         if self._have(file) > file.size:
             part.unlink()
         self.meter.at(file.path, self._have(file), file.size)
         with stream.Growing(part, self._count(file)) as growing:
             if growing.size < file.size:
-                self.hub.http(self.folder.repo, where, growing, file.size)
+                by = self.hub.xet if xet else self.hub.http
+                by(self.folder.repo, where, growing, file.size)
             return growing.sha256()
-
-    def _by_xet(self, file: File, where: HfFileMetadata, part: Path) -> str:
-        self.meter.at(file.path, 0, file.size)
-        count = self._count(file)
-        with xet.bar(count, self.stall_s) as bar:
-            self.hub.xet(self.folder.repo, where, part, file.size, bar)
-        return stream.sha256(part)
 
     def _count(self, file: File) -> Callable[[int], None]:
         """Count, and end the transfer that counts once it is to stop: what came is in the part."""

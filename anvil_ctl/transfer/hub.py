@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
+import httpx2
 from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.file_download import HfFileMetadata, xet_get
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session, hf_raise_for_status
-from huggingface_hub.utils._xet import XetFileData
-from huggingface_hub.utils.tqdm import tqdm
+from huggingface_hub.utils._xet import XetFileData, refresh_xet_connection_info
 
 from anvil_ctl.transfer.explain import Passing, explained
 from anvil_ctl.transfer.stream import Growing
+from anvil_ctl.transfer.xet import Broken, Xet
 from anvil_ctl.weights.listing import File, Listing
 
 
@@ -30,6 +29,7 @@ class Hub:
         self._token: str | bool = token or False
         self._api = HfApi(token=self._token, endpoint=_endpoint())
         self._stall_s = stall_s
+        self._xet = Xet(stall_s)
 
     def listing(self, repo: str, revision: str) -> Listing:
         """The repository at the commit that `revision` is now; Problem where it may not be read."""
@@ -77,16 +77,19 @@ class Hub:
         if into.size != size:
             raise Passing(f"the hub ended at {into.size} bytes")
 
-    def xet(self, repo: str, where: HfFileMetadata, path: Path, size: int, bar: type[tqdm]) -> None:
-        """Fetch a file in deduplicated chunks from the hub's own storage."""
-        with explained(_page(repo), self._stall_s), _broken_off():
-            xet_get(
-                incomplete_path=path,
-                xet_file_data=cast(XetFileData, where.xet_file_data),
-                headers=build_hf_headers(token=self._token),
-                expected_size=size,
-                tqdm_class=bar,
-            )
+    def xet(self, _repo: str, where: HfFileMetadata, into: Growing, size: int) -> None:
+        """Append the bytes that `into` lacks of a file by Xet; xet.Broken where it gives none."""
+        what = cast(XetFileData, where.xet_file_data)
+        headers = build_hf_headers(token=self._token)
+        try:
+            by = refresh_xet_connection_info(file_data=what, headers=headers)
+        except HfHubHTTPError as error:
+            # Whether the file itself may be read, plain HTTP will say.
+            text = f"asked for a token for Xet, the hub answered {error.response.status_code}"
+            raise Broken(text, final=True) from error
+        except (httpx2.TransportError, ValueError) as error:
+            raise Broken(f"the hub gave no token for Xet: {error}") from error
+        self._xet.stream(what, size, by, headers, into)
 
     def _headers(self, location: str) -> dict[str, str]:
         headers = build_hf_headers(token=self._token)
@@ -99,15 +102,6 @@ class Hub:
 
 def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-
-
-@contextmanager
-def _broken_off() -> Iterator[None]:
-    """The Rust library has one exception for all that ends a transfer, an abort among it."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise Passing(str(error)) from error
 
 
 def _page(repo: str) -> str:

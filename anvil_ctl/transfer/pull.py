@@ -102,7 +102,6 @@ class Pull:
             self.send,
             self.stop,
             order.pause_s,
-            order.stall_s,
         )
         known = self._known()
         # The largest first: at the end, several small ones share the line.

@@ -155,15 +155,16 @@ def test_of_a_gguf_repository_one_quantization_comes_with_all_its_shards(puller:
     assert sorted(there.split()) == [f"./BF16/tiny-BF16-0000{n}-of-00002.gguf" for n in (1, 2)]
 
 
+@pytest.mark.parametrize("xet", [False, True])
 def test_a_hub_behind_a_proxy_with_an_authority_of_its_own(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, xet: bool
 ) -> None:
     authority = trustme.CA()
     trusted = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(trusted))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
-    tiny = Repository("org/tiny", dict(sharded(1 << 20)))
+    tiny = Repository("org/tiny", dict(sharded(1 << 20)), xet=xet)
     guarded = ["--hostname", "127.0.0.1", "--port", "0", "--basic-auth", "me:word"]
     with (
         Hub.serving([tiny], tls=tls) as hub,
@@ -177,6 +178,7 @@ def test_a_hub_behind_a_proxy_with_an_authority_of_its_own(
         known = replace(unknown, extra={**unknown.extra, "SSL_CERT_FILE": str(trusted)})
         (done,) = known.json("pull", "org/tiny")
         assert done["moved"] == hub.moved() > 0
+        assert bool(hub.moved(way="xorb")) is xet
 
         shut = {**known.extra, "HTTPS_PROXY": f"http://me:wrong@127.0.0.1:{way.flags.port}"}
         refused = replace(known, extra=shut).run("pull", "org/tiny", "--verify", expect=1)

@@ -13,12 +13,16 @@ LARGE = 1 << 16
 
 @dataclass(frozen=True)
 class Repository:
-    """`files` maps paths to what they hold, or to where it lies."""
+    """`files` maps paths to what they hold, or to where it lies.
+
+    `xet` is whether large files can be had by Xet, beside the plain way that is always there.
+    """
 
     name: str
     files: dict[str, bytes | Path]
     license: str = "apache-2.0"
     gated: bool = False
+    xet: bool = False
     entries: dict[str, Entry] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,6 +64,14 @@ class Entry:
     @property
     def etag(self) -> str:
         return self.sha256 if self.large else self.blob_id
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`."""
+        if isinstance(self.source, bytes):
+            return self.source[start:end]
+        with self.source.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
 
     def described(self) -> dict[str, object]:
         """The entry as the hub's tree listing has it."""

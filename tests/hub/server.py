@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import ssl
 import threading
 import time
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import ClassVar
+from http.server import ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-from tests.hub.faults import Fault
+from tests.hub import xet
+from tests.hub.faults import Fault, Way
+from tests.hub.handler import Handler, Sent
 from tests.hub.repository import Entry, Repository
-
-_CHUNK = 1 << 18
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A content answer: the file, where it began, and the bytes that went out."""
-
-    path: str
-    start: int
-    sent: int
 
 
 @dataclass
 class Hub:
-    """Repositories behind two ports: the hub's, and the host that its redirects lead to."""
+    """Repositories behind three ports: the hub's, the host that its redirects lead to, and Xet's."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
@@ -45,6 +31,13 @@ class Hub:
     asked: list[str] = field(default_factory=list)
     url: str = ""
     content_url: str = ""
+    cas_url: str = ""
+    # Of the CAS's API: clients ask for the later one first.
+    cas_versions: frozenset[str] = frozenset({"v1", "v2"})
+    # Tokens for Xet that have run out when they are given; later ones are good.
+    old_tokens: int = 0
+    # The files whose make-up was told, one for each answer.
+    reconstructions: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -58,15 +51,20 @@ class Hub:
     ) -> Iterator[Hub]:
         hub = cls({each.name: each for each in repositories}, frozenset(tokens))
         scheme = "https" if tls else "http"
-        with hub._server(_Api, host, tls) as api, hub._server(_Content, host, tls) as content:
+        with (
+            hub._server(_Api, host, tls) as api,
+            hub._server(_Content, host, tls) as content,
+            hub._server(xet.Cas, host, tls) as cas,
+        ):
             hub.url = f"{scheme}://{host}:{api.server_port}"
             hub.content_url = f"{scheme}://{host}:{content.server_port}"
+            hub.cas_url = f"{scheme}://{host}:{cas.server_port}"
             yield hub
             hub.stopping.set()
 
     @contextlib.contextmanager
     def _server(
-        self, handler: type[_Handler], host: str, tls: ssl.SSLContext | None
+        self, handler: type[Handler], host: str, tls: ssl.SSLContext | None
     ) -> Iterator[ThreadingHTTPServer]:
         bound = type(handler.__name__, (handler,), {"hub": self})
         server = ThreadingHTTPServer((host, 0), bound)
@@ -86,139 +84,43 @@ class Hub:
             server.server_close()
             thread.join()
 
-    def moved(self, path: str | None = None) -> int:
-        """Bytes of content that went out, of one file or in all."""
-        return sum(each.sent for each in self.sent if path in {None, each.path})
+    def moved(self, path: str | None = None, way: Way | None = None) -> int:
+        """Bytes of content that went out, of one file or in all, one way or any."""
+        return sum(
+            each.sent for each in self.sent if path in {None, each.path} and way in {None, each.way}
+        )
 
     def of_content(self, sha256: str) -> Entry | None:
-        for repository in self.repositories.values():
-            for each in repository.entries.values():
-                if each.large and each.sha256 == sha256:
-                    return each
+        return next((each for each in self._large() if each.sha256 == sha256), None)
+
+    def of_xet(self, name: str) -> xet.Stored | None:
+        found = (xet.stored(each) for each in self._large())
+        return next((each for each in found if each.name == name), None)
+
+    def of_xorb(self, name: str) -> tuple[Entry, xet.Xorb] | None:
+        for each in self._large():
+            found = xet.stored(each).xorbs.get(name)
+            if found:
+                return each, found
         return None
 
-    def fault(self, path: str, start: int, end: int, kinds: Iterable[str]) -> Fault | None:
+    def _large(self) -> Iterator[Entry]:
+        for repository in self.repositories.values():
+            yield from (each for each in repository.entries.values() if each.large)
+
+    def fault(
+        self, path: str, start: int, end: int, kinds: Iterable[str], way: Way = "plain"
+    ) -> Fault | None:
         for each in self.faults:
-            if each.kind in kinds and each.applies(path, start, end):
+            if each.kind in kinds and each.applies(path, start, end, way):
                 return each
         return None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """What both hosts share; each of them has a `do_GET` of its own."""
-
-    hub: ClassVar[Hub]
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        self.hub.asked.append(format % args)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    @abstractmethod
-    def do_GET(self) -> None: ...
-
-    def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        if "Content-Length" not in (headers or {}):
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def content(self, entry: Entry, headers: dict[str, str]) -> None:
-        """A file or the range of it that is asked for, with what is to go wrong."""
-        start, end, status = 0, entry.size, 200
-        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if asked:
-            start, end, status = int(asked[1]), int(asked[2] or entry.size - 1) + 1, 206
-            if start >= entry.size:
-                return self.reply(416, headers={"Content-Range": f"bytes */{entry.size}"})
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
-        headers |= {"Content-Length": str(end - start), "Accept-Ranges": "bytes"}
-        if self.command == "HEAD":
-            return self.reply(status, headers=headers)
-        refused = self.hub.fault(entry.path, start, end, ["refuse"])
-        if refused:
-            refused.strike()
-            return self.reply(503)
-        self.reply(status, headers=headers)
-        self.hub.sending.add(self)
-        try:
-            self._send(entry, start, end)
-        finally:
-            self.hub.sending.discard(self)
-        return None
-
-    def _send(self, entry: Entry, start: int, end: int) -> None:
-        sent, rate = 0, 0
-        if isinstance(entry.source, Path) and not self.hub.faults:
-            # As fast as this machine can, for measurements.
-            with entry.source.open("rb") as file:
-                sent = self.connection.sendfile(file, start, end - start)
-            self.hub.sent.append(Sent(entry.path, start, sent))
-            return
-        try:
-            for piece in _pieces(entry, start, end):
-                at = start + sent
-                data = piece
-                fault = self.hub.fault(
-                    entry.path, at, at + len(data), ["stall", "cut", "flip", "slow"]
-                )
-                if fault is not None:
-                    fault.strike()
-                    cut = fault.at - at
-                    if fault.kind == "flip":
-                        data = data[:cut] + bytes([data[cut] ^ 1]) + data[cut + 1 :]
-                    elif fault.kind == "slow":
-                        rate = fault.rate
-                    else:
-                        self.wfile.write(data[:cut])
-                        sent += cut
-                        self._end(fault.kind)
-                        return
-                self.wfile.write(data)
-                sent += len(data)
-                if rate:
-                    self.hub.stopping.wait(len(data) / rate)
-        except OSError:
-            self.close_connection = True
-        finally:
-            self.hub.sent.append(Sent(entry.path, start, sent))
-
-    def _end(self, kind: str) -> None:
-        self.wfile.flush()
-        self.close_connection = True
-        if kind == "stall":
-            # Until the other side has enough of it, or the test is over.
-            self.connection.settimeout(0.05)
-            until = time.monotonic() + 60
-            while time.monotonic() < until and not self.hub.stopping.is_set():
-                with contextlib.suppress(TimeoutError):
-                    if not self.connection.recv(1):
-                        return
-
-
-def _pieces(entry: Entry, start: int, end: int) -> Iterator[bytes]:
-    if isinstance(entry.source, bytes):
-        for at in range(start, end, _CHUNK):
-            yield entry.source[at : min(at + _CHUNK, end)]
-        return
-    with Path(entry.source).open("rb") as file:
-        file.seek(start)
-        while start < end:
-            data = file.read(min(_CHUNK, end - start))
-            start += len(data)
-            yield data
-
-
-class _Content(_Handler):
+class _Content(Handler):
     """The host that redirects lead to, where signed URLs and no tokens are known."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
         if "Authorization" in self.headers:
             return self.reply(400, b"only one way to authenticate is allowed")
         entry = self.hub.of_content(urlsplit(self.path).path.strip("/"))
@@ -227,11 +129,14 @@ class _Content(_Handler):
         return self.content(entry, {"ETag": f'"{entry.sha256}"'})
 
 
-class _Api(_Handler):
-    _MODEL = re.compile(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree|auth-check)(?:/([^/]+))?)?/?")
+class _Api(Handler):
+    _MODEL = re.compile(
+        r"/api/models/([^/]+/[^/]+)"
+        r"(?:/(revision|tree|auth-check|xet-read-token)(?:/([^/]+))?)?/?"
+    )
     _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
         path = unquote(urlsplit(self.path).path)
         model, file = self._MODEL.fullmatch(path), self._FILE.fullmatch(path)
         named = (model or file or [None, None])[1]
@@ -245,10 +150,12 @@ class _Api(_Handler):
             return self.reply(404, headers={"X-Error-Code": "RevisionNotFound"})
         if model[2] == "tree":
             listed = [each.described() for each in repository.entries.values()]
-            return self._json(listed)
+            return self.json(listed)
         if model[2] == "auth-check":
-            return None if self._denied(repository) else self._json({})
-        return self._json(_described(repository))
+            return None if self._denied(repository) else self.json({})
+        if model[2] == "xet-read-token":
+            return self._xet_token(repository)
+        return self.json(_described(repository))
 
     def _resolve(self, repository: Repository, revision: str, path: str) -> None:
         if self._denied(repository):
@@ -261,7 +168,23 @@ class _Api(_Handler):
             return self.content(entry, headers | {"ETag": f'"{entry.blob_id}"'})
         where = f"{self.hub.content_url}/{entry.sha256}?signature=1"
         linked = {"X-Linked-Size": str(entry.size), "X-Linked-Etag": f'"{entry.sha256}"'}
+        if repository.xet:
+            route = f"{self.hub.url}/api/models/{repository.name}/xet-read-token/{revision}"
+            linked |= {"X-Xet-Hash": xet.stored(entry).name, "Link": f'<{route}>; rel="xet-auth"'}
         return self.reply(302, headers=headers | linked | {"Location": where})
+
+    def _xet_token(self, repository: Repository) -> None:
+        if self._denied(repository) or self.refused(repository.name, "token"):
+            return
+        old, self.hub.old_tokens = self.hub.old_tokens > 0, self.hub.old_tokens - 1
+        token, expires = ("xet_old", 1) if old else (xet.TOKEN, int(time.time()) + 3600)
+        known = {"accessToken": token, "exp": expires, "casUrl": self.hub.cas_url}
+        headers = {
+            "X-Xet-Access-Token": token,
+            "X-Xet-Token-Expiration": str(expires),
+            "X-Xet-Cas-Url": self.hub.cas_url,
+        }
+        self.json(known, headers)
 
     def _denied(self, repository: Repository) -> bool:
         """Gated repositories are for accounts that have accepted their terms."""
@@ -270,9 +193,6 @@ class _Api(_Handler):
             return False
         self.reply(403 if given else 401, headers={"X-Error-Code": "GatedRepo"})
         return True
-
-    def _json(self, value: object) -> None:
-        self.reply(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
 
 def _described(repository: Repository) -> dict[str, object]:

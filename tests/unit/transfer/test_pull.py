@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from anvil_ctl.transfer.hub import Hub as Client
 from anvil_ctl.transfer.layout import RepoFolder, read_manifest
 from anvil_ctl.transfer.problem import Kind, Problem
-from anvil_ctl.transfer.pull import Order, Pull, survey
-from anvil_ctl.weights.choice import Wish, choose
 from tests.hub import Fault, Hub, Repository
 from tests.unit.transfer.checkpoints import sharded
+from tests.unit.transfer.setting import REPO, Setting
 
-REPO = "org/tiny"
 SHARD = "model-00001-of-00002.safetensors"
 SIZE = 3 << 20
-
-
-@dataclass
-class Setting:
-    """A hub, a volume, and what was said."""
-
-    hub: Hub
-    root: Path
-    said: list[Mapping[str, Any]] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def pull(self, *, token: str | None = None, repo: str = REPO, **more: Any) -> dict[str, Any]:
-        self.stop.clear()
-        client = Client(token, stall_s=0.4)
-        found = survey(self.root, client, repo, "main")
-        files = choose(found.files, Wish()).files
-        known: dict[str, Any] = {"holder": "this test", "stall_s": 0.4, "pause_s": 0.01, **more}
-        order = Order(repo, found.commit, "main", files, found.license, **known)
-        return Pull(self.root, client, order, self.said.append, self.stop).run()
-
-    def stop_once_slow(self) -> None:
-        self.hub.faults[0].struck.wait(10)
-        self.stop.set()
-
-    @property
-    def notes(self) -> str:
-        return "\n".join(each["text"] for each in self.said if each["say"] == "note")
-
-    def content(self, path: str) -> bytes:
-        snapshot = RepoFolder(self.root, REPO).snapshot(self.hub.repositories[REPO].commit)
-        return (self.root / snapshot / path).read_bytes()
-
-    def whole(self) -> bool:
-        files = self.hub.repositories[REPO].files
-        return all(self.content(path) == source for path, source in files.items())
 
 
 @pytest.fixture(scope="module")
