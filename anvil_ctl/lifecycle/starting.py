@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from anvil_ctl import signatures
 from anvil_ctl.config import Mode, Tier
-from anvil_ctl.docker import Docker
+from anvil_ctl.docker import Container, Docker
 from anvil_ctl.lifecycle import engines
 from anvil_ctl.lifecycle.engines import Endpoint, LastWords
 from anvil_ctl.paths import bundle
@@ -46,7 +46,7 @@ def wait(
         file.models_path,
         tier.longest_start_s,
         runs=lambda: _runs(docker, container, before),
-        last_words=lambda: _last_words(docker, container, tier.engine),
+        last_words=lambda: _last_words(docker, container, before, tier.engine),
         waiting=lambda seconds: waiting(seconds, docker.container_logs(container, 1).strip()),
     )
 
@@ -57,12 +57,21 @@ def _runs(docker: Docker, container: str, before: int) -> bool:
     return state is not None and state.running and state.restarts <= before
 
 
-def _last_words(docker: Docker, container: str, engine: str) -> LastWords:
+def _last_words(docker: Docker, container: str, before: int, engine: str) -> LastWords:
     state = docker.container(container)
     log = docker.container_logs(container, signatures.LINES)
-    code = state.exit_code if state else None
     lines = log.strip().splitlines()[-3:]
-    ended = "running" if state and state.running else f"exit status {code}"
+    ended, code = _end(state, before)
     known = signatures.load(bundle() / "engines")
     said = f"{ended}: " + " / ".join(lines)
     return LastWords(said, known.classify(engine, log, code))
+
+
+def _end(state: Container | None, before: int) -> tuple[str, int | None]:
+    """How it is with a container in words, and its exit status where there is one."""
+    if state is None:
+        return "removed", None
+    if not state.running:
+        return f"exit status {state.exit_code}", state.exit_code
+    # Of a container that runs again, Docker no longer knows how it ended.
+    return ("ended, and started again by Docker" if state.restarts > before else "running"), None

@@ -271,7 +271,7 @@ def test_a_broken_answer_is_left_to_the_next_tier_and_no_byte_of_it_leaves(
             leaked = "LEAK" in answer.text
             print(f"the client got {len(answer.content)} bytes, LEAK among them: {leaked}", record)
     written = (tmp_path / "state" / "decisions.jsonl").read_text(encoding="utf-8")
-    assert written.count("CodeParses") == 2
+    assert written.count('"failed":[["first","CodeParses"]]') == 2
     assert "LEAK" not in written + (tmp_path / "router.log").read_text(encoding="utf-8")
 
 

@@ -97,7 +97,10 @@ def test_an_engine_that_dies_is_said_with_its_cause_and_the_old_mode_comes_back(
         done = two_gpus.stack.run("switch", "flexibility", expect=1)
 
     print(done.stderr)
-    assert f"the card has too little free memory ({words}) [D16]; exit status 1" in done.stderr
+    # Docker may have started it again by the time that it is looked at, and forgotten its status.
+    ends = ("exit status 1", "ended, and started again by Docker")
+    known = f"the card has too little free memory ({words}) [D16]; "
+    assert any(known + each in done.stderr for each in ends)
     assert "next: anvil-ctl doctor --only D16, then lower vram_mib" in done.stderr
     check_live(two_gpus, "agentic", heavy="heavy-local", fast="fast-local")
 
