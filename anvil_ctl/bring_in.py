@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from anvil_ctl import loopback
 from anvil_ctl.config import Tier
 from anvil_ctl.errors import AnvilError, UsageError
 from anvil_ctl.events import Event, Report, State
@@ -43,7 +44,7 @@ def bring_in(site: Site, name: str, report: Report) -> Resident:
     began, wall = time.monotonic(), time.time()
     try:
         with (
-            httpx.Client(trust_env=False, timeout=_SILENCE, headers=headers) as client,
+            loopback.client(timeout=_SILENCE, headers=headers) as client,
             client.stream("POST", f"{base}/v1/lease", json={"model": tier.served_name}) as said,
         ):
             if said.status_code != 200:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from anvil_ctl import loopback
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.site import Site
 
@@ -38,7 +39,7 @@ def _asked(
     url = f"{site.url(site.config.machine.router_port)}/v1/{path}"
     headers = {"Authorization": f"Bearer {site.router_token()}"}
     try:
-        with httpx.Client(timeout=10, trust_env=False) as client:
+        with loopback.client(timeout=10) as client:
             answer = client.request(method, url, headers=headers, **said)
     except httpx.HTTPError as error:
         raise AnvilError(

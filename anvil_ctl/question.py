@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from anvil_ctl import loopback
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.site import Site
 
@@ -34,7 +35,8 @@ def ask(site: Site, question: str, preset: str = "chat", max_tokens: int = 64) -
     headers = {"Authorization": f"Bearer {site.router_token()}"}
     began = time.monotonic()
     try:
-        answer = httpx.post(url, json=body, headers=headers, timeout=600, trust_env=False)
+        with loopback.client(timeout=600) as client:
+            answer = client.post(url, json=body, headers=headers)
     except httpx.HTTPError as error:
         raise AnvilError(
             f"the router does not answer at {url} ({type(error).__name__})",

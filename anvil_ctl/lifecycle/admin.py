@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import httpx
 
+from anvil_ctl import loopback
 from anvil_ctl.errors import AnvilError
 
 Status = Mapping[str, object]
@@ -145,8 +146,7 @@ class Admin:
         headers = {"Authorization": f"Bearer {self.token}", **more}
         said = {"content": body} if isinstance(body, str) else {"json": body}
         try:
-            # Loopback only, so proxies from the environment must not be asked.
-            with httpx.Client(trust_env=False, timeout=timeout_s) as client:
+            with loopback.client(timeout=timeout_s) as client:
                 answer = client.request(method, f"{self.url}/admin/{verb}", headers=headers, **said)
         except httpx.HTTPError as error:
             raise SilentError(

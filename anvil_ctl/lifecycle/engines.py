@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from anvil_ctl import loopback
 from anvil_ctl.doctor.survey import EngineSeen
 from anvil_ctl.errors import AnvilError
 from anvil_ctl.signatures import Diagnosis
@@ -139,7 +140,7 @@ def canary(endpoint: Endpoint, timeout_s: float) -> None:
 
 def _client(endpoint: Endpoint) -> httpx.Client:
     headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-    return httpx.Client(base_url=endpoint.url, headers=headers, trust_env=False, timeout=5)
+    return loopback.client(base_url=endpoint.url, headers=headers, timeout=5)
 
 
 def _status(client: httpx.Client, path: str) -> int | None:
