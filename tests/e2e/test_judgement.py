@@ -308,7 +308,7 @@ def test_an_engine_that_dies_under_traffic_is_left_alone_until_one_request_finds
         tiers.clear()
         until(lambda: circuit() == "open")
         until(lambda: "second" in tiers)
-        with Double("Back again.", port, first_s=1) as back:
+        with Double("Back again.", port, first_s=0.5) as back:
             tiers.clear()
             until(lambda: "first" in tiers)
             assert circuit() == "closed"
