@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from anvil_ctl.config.nearest import advice
 from anvil_ctl.config.tier import TOKEN, EnvName, HostName, Table, Tier
-from anvil_ctl.router.judgement.work import PRESETS, Work
+from anvil_ctl.router.judgement.work import Work, of_preset
 from anvil_ctl.upstream.endpoint import is_http_url
 
 _CLASSES = ", ".join(Work)
@@ -141,11 +141,12 @@ def wrong_preset(
 
 def answers(preset: str, metered: Collection[Work]) -> bool:
     """Whether any cloud may answer a preset."""
-    return PRESETS.get(preset) in metered
+    return of_preset(preset) in metered
 
 
-def unanswerable(preset: str, ids: Sequence[str], clouds: Collection[str],
-                 metered: Collection[Work]) -> str:  # fmt: skip
+def unanswerable(
+    preset: str, ids: Sequence[str], clouds: Collection[str], metered: Collection[Work]
+) -> str:
     """Why nobody may ever answer a preset; "" where somebody may."""
     if ids and set(ids) <= set(clouds) and not answers(preset, metered):
         return f"preset {preset!r} lists clouds alone, and {_why(preset)}: nobody could answer it"
@@ -163,7 +164,7 @@ def idle(
 
 
 def _why(preset: str) -> str:
-    work = PRESETS.get(preset)
+    work = of_preset(preset)
     if work is None:
         return "a preset of your own has no class of work, and metered_cloud goes by class"
     return f"metered_cloud does not list {str(work)!r}"

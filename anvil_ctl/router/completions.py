@@ -178,7 +178,9 @@ class Completions:
             )
             return last
 
-        signs = waiting.early(call, exchange) if config.judgement.early_commit else None
+        signs = None
+        if config.judgement.early_commit:
+            signs = waiting.early(call, exchange, self._state.hold.bounds.silence_s)
         try:
             refusal = await self._walk(
                 live, judged, exchange, attempt, model=call.model, session=session, until=until

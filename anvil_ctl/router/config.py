@@ -17,7 +17,7 @@ from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import BOUNDS
 from anvil_ctl.router.judgement import settings
 from anvil_ctl.router.judgement.settings import Judgement
-from anvil_ctl.router.judgement.work import PRESETS
+from anvil_ctl.router.judgement.work import of_preset
 from anvil_ctl.router.table import Table
 from anvil_ctl.upstream.endpoint import is_http_url
 
@@ -322,10 +322,10 @@ def _idle_clouds(
     clouds = {tier.id for tier in tiers if not tier.local}
     return [
         f"{file}: [router.presets]: {preset} lists {tier_id}, which costs money, and metered_cloud "
-        f"does not list {PRESETS.get(preset.strip().lower(), 'its class: it has none')}"
+        f"does not list {of_preset(preset) or 'its class: it has none'}"
         for preset, pool in presets.items()
         for tier_id in pool
-        if tier_id in clouds and PRESETS.get(preset.strip().lower()) not in metered
+        if tier_id in clouds and of_preset(preset) not in metered
     ]
 
 

@@ -21,9 +21,6 @@ from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold, HoldFullError
 from anvil_ctl.serving.message import Request
 
-# So long a client that waits for a tier's answer is left without a sign, if it gets any.
-SILENCE_S = 10.0
-
 
 class _Error(msgspec.Struct):
     message: str = "Internal error."
@@ -61,12 +58,12 @@ def turned_away(error: HoldFullError) -> Refusal:
     return Refusal(503, "server_busy", message, error.retry_after_s)
 
 
-def early(call: Call, exchange: Exchange) -> Signs | None:
+def early(call: Call, exchange: Exchange, every_s: float) -> Signs | None:
     """Signs of life while a stream's tiers are asked and their answers are looked at.
 
     The first one promises a 200: from then on a failure is the stream's own error event.
     """
-    return Signs(call, exchange, SILENCE_S, lambda: "") if call.stream else None
+    return Signs(call, exchange, every_s, lambda: "") if call.stream else None
 
 
 def _held(hold: Hold) -> str:

@@ -33,6 +33,8 @@ _BUFFER, _AT_ONCE, _AHEAD_S = 64_000_000, 8_000_000, 5
 _LOOK_EVERY_S = 0.2
 _ANSWERED = re.compile(r"\((\d{3}) ([^)]*)\)")
 _ADDRESS = re.compile(r"https?://[^\s)]+")
+# What the library raises of storage, network and tokens; anything else is a fault of the program's.
+_ITS_OWN = (OSError, RuntimeError, ValueError)
 # Answers that may be others in a moment; of those below 500, all others stay as they are.
 _PASSING = frozenset({408, 425, 429})
 
@@ -74,7 +76,7 @@ class Xet:
                 custom_headers=bare,
             )
             stream = group.download_stream(XetFileInfo(what.file_hash, size), start=into.size)
-        except Exception as error:
+        except _ITS_OWN as error:
             raise self._broken(error, by) or Broken(str(error)) from error
         reading, since = _Reading(stream), time.monotonic()
         try:
@@ -84,15 +86,17 @@ class Xet:
                 since = time.monotonic()
         finally:
             reading.end()
-            with suppress(Exception):
+            with suppress(*_ITS_OWN):  # of one that is over already
                 group.abort()
+        if reading.error is not None and not isinstance(reading.error, _ITS_OWN):
+            raise reading.error
         if into.size != size:
             stalled = time.monotonic() - since >= self._stall_s
             found = self._broken(reading.error, by, stalled=stalled)
             raise found or self._asked(what, by, into.size) from reading.error
 
     def _broken(
-        self, error: Exception | None, by: XetConnectionInfo, *, stalled: bool = False
+        self, error: BaseException | None, by: XetConnectionInfo, *, stalled: bool = False
     ) -> Broken | None:
         """The library's chain of causes in few words, None where it does not come to the point."""
         text, host = str(error or ""), urlsplit(by.endpoint).netloc
@@ -141,7 +145,7 @@ class _Reading:
         self._wanted = threading.Semaphore(0)
         self._come: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._over = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def pieces(self, into: Growing) -> Iterator[bytes]:
         """What comes; `into` is asked in between whether it is still wanted."""
@@ -173,9 +177,11 @@ class _Reading:
                 return
             try:
                 self._come.put(next(self._stream, None))
-            except Exception as error:  # noqa: BLE001 - the library raises all kinds
+            except BaseException as error:  # noqa: BLE001 - a panic in Rust is none of Exception
+                # It is raised where the stream is waited for, which must not wait for ever.
                 self.error = error
                 self._come.put(None)
+                return
 
 
 def _settings(stall_s: float) -> dict[str, Any]:

@@ -38,6 +38,11 @@ LATENCY_SENSITIVE = frozenset({Work.CHAT_FAST})
 _BY_NAME = {str(work): work for work in Work}
 
 
+def of_preset(preset: str) -> Work | None:
+    """The class that a preset of the configuration stands for."""
+    return PRESETS.get(preset.strip().lower())
+
+
 def known(name: object) -> Work | None:
     """The class of that name."""
     return _BY_NAME.get(name) if isinstance(name, str) else None

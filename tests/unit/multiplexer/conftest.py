@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from .floor import Floor
 from .rig import Rig
 from .servers import Clients, FakeEngine
 
@@ -17,3 +18,8 @@ async def rig() -> AsyncIterator[Rig]:
         await rig.open()
         yield rig
         await rig.close()
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()

@@ -15,7 +15,7 @@ from anvil_ctl.multiplexer.role import Bounds, State
 from anvil_ctl.multiplexer.scheduler import Scheduler
 from anvil_ctl.multiplexer.turn import longest_wait_s
 
-from .test_scheduler import model
+from .floor import model
 
 NAMES = ("a", "b", "c", "x", "y")
 BOUNDS = Bounds(max_waiting=6, max_wait_s=500.0, restart_window_s=20.0)

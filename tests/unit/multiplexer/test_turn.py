@@ -5,7 +5,7 @@ from __future__ import annotations
 from anvil_ctl.multiplexer.role import Bounds, State
 from anvil_ctl.multiplexer.turn import Pace, longest_wait_s
 
-from .test_scheduler import Floor
+from .floor import Floor
 
 
 def settled(pace: Pace | None = None) -> Floor:

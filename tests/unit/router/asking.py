@@ -31,6 +31,12 @@ WHOLE = {
     ],
 }
 FINE = doubles.streams(TEXT)
+# What ends a stream that is whole.
+ENDS = {
+    CHAT: b"data: [DONE]\n\n",
+    MESSAGES: b"event: message_stop",
+    RESPONSES: b"response.completed",
+}
 EVENTS = {
     "openai": TEXT,
     "anthropic": doubles.anthropic_events(

@@ -8,18 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from anvil_ctl.router import waiting
+from anvil_ctl.serving.hold import Bounds
 from tests.unit.router import doubles
-from tests.unit.router.asking import CHAT, MESSAGES, RESPONSES, Client, body
+from tests.unit.router.asking import CHAT, ENDS, MESSAGES, RESPONSES, Client, body
 from tests.unit.router.checked import BROKEN, SOUND, newest, says, stack
 
 EARLY = "early_commit_pings = true"
 SIGNS = {CHAT: b": waiting\n\n", MESSAGES: b"event: ping\n", RESPONSES: b": waiting\n\n"}
-ENDS = {
-    CHAT: b"data: [DONE]\n\n",
-    MESSAGES: b"event: message_stop",
-    RESPONSES: b"response.completed",
-}
 ERRORS = {
     CHAT: b'data: {"error":{"type":"service_unavailable"',
     MESSAGES: b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"',
@@ -27,9 +22,7 @@ ERRORS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "SILENCE_S", 0.02)
+QUICK = Bounds(silence_s=0.02)
 
 
 def slow(go_on: asyncio.Event, then: doubles.Script) -> doubles.Script:
@@ -53,6 +46,7 @@ async def test_a_streams_client_is_kept_alive_and_then_has_the_one_sound_answer(
         running,
         _engines,
     ):
+        running.hold.bounds = QUICK
         client = await Client.post(running.port, path, body(path))
         begun = await client.until(SIGNS[path])
         go_on.set()
@@ -75,6 +69,7 @@ async def test_where_nobody_serves_after_a_sign_the_stream_ends_with_its_own_err
 ) -> None:
     go_on = asyncio.Event()
     async with stack(tmp_path, slow(go_on, says(BROKEN)), keys=EARLY) as (asker, running, _e):
+        running.hold.bounds = QUICK
         client = await Client.post(running.port, path, body(path))
         begun = await client.until(SIGNS[path])
         go_on.set()
@@ -93,9 +88,8 @@ async def test_where_nobody_serves_after_a_sign_the_stream_ends_with_its_own_err
 
 
 async def test_an_answer_before_the_first_sign_keeps_its_headers_and_its_status(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(waiting, "SILENCE_S", 30)
     keys = f"{EARLY}\nexhaustion_status = 529"
     async with stack(tmp_path, says(BROKEN), says(SOUND), keys=keys) as (client, _r, _e):
         served = await client.post(CHAT, json=body(CHAT))
@@ -110,9 +104,10 @@ async def test_without_the_setting_or_a_stream_nothing_is_promised_before_the_an
     tmp_path: Path, keys: str, stream: bool
 ) -> None:
     go_on = asyncio.Event()
-    async with stack(tmp_path, slow(go_on, says(BROKEN)), keys=keys) as (client, _r, _e):
+    async with stack(tmp_path, slow(go_on, says(BROKEN)), keys=keys) as (client, running, _e):
+        running.hold.bounds = QUICK
         asking = asyncio.create_task(client.post(CHAT, json=body(CHAT, stream=stream)))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(10 * QUICK.silence_s)
         assert not asking.done()
         go_on.set()
         answer = await asking

@@ -10,7 +10,7 @@ import pytest
 from anvil_ctl.serving.hold import Bounds
 from tests.double.server import Double
 from tests.unit.router import doubles
-from tests.unit.router.asking import CHAT, EVENTS, MESSAGES, RESPONSES, Client, body, settled
+from tests.unit.router.asking import CHAT, ENDS, EVENTS, MESSAGES, RESPONSES, Client, body, settled
 from tests.unit.router.doubles import Running
 
 QUICK = Bounds(silence_s=0.02)
@@ -18,11 +18,6 @@ SIGNS = {
     CHAT: b": waiting: changing to b, about ",
     MESSAGES: b"event: ping\n",
     RESPONSES: b": waiting: ",
-}
-ENDS = {
-    CHAT: b"data: [DONE]\n\n",
-    MESSAGES: b"event: message_stop",
-    RESPONSES: b"response.completed",
 }
 ERRORS = {
     CHAT: b'data: {"error":{"type":"server_busy","message":"Changing to b: the request has waited',

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
 from anvil_ctl.errors import AnvilError, ConfigError
@@ -14,8 +13,7 @@ from anvil_ctl.router.config import Config
 from anvil_ctl.router.judgement.work import Work
 from anvil_ctl.router.profile.keeper import open_profile
 from anvil_ctl.router.profile.row import Verdict
-from tests.unit.router import doubles
-from tests.unit.router.doubles import ADMIN
+from tests.unit.router import asking, doubles
 
 URL = "http://127.0.0.1:9"
 
@@ -111,9 +109,7 @@ async def test_the_administrator_sees_rows_and_sets_one(tmp_path: Path) -> None:
     text = doubles.config(doubles.tier("a", URL), router_keys='state_path = "state"\n')
     async with (
         doubles.router(tmp_path / "r.toml", text) as running,
-        httpx.AsyncClient(
-            base_url=running.admin, headers={"authorization": f"Bearer {ADMIN}"}
-        ) as admin,
+        asking.admin(running) as admin,
     ):
         said = {"tier": "a", "work_class": "planning", "verdict": "allow-with-verify"}
         assert (await admin.post("/admin/profile", json=said)).json()[
@@ -132,9 +128,7 @@ async def test_a_grade_of_a_tier_that_has_changed_meanwhile_is_refused(tmp_path:
     text = doubles.config(doubles.tier("a", URL), router_keys='state_path = "state"\n')
     async with (
         doubles.router(tmp_path / "r.toml", text) as running,
-        httpx.AsyncClient(
-            base_url=running.admin, headers={"authorization": f"Bearer {ADMIN}"}
-        ) as admin,
+        asking.admin(running) as admin,
     ):
         row = (await admin.get("/admin/profile")).json()["rows"][0]
         said = {key: row[key] for key in ("tier", "work_class", "fingerprint")}
@@ -166,9 +160,7 @@ async def test_a_wrong_grade_is_refused(tmp_path: Path, said: object, says: str)
     text = doubles.config(doubles.tier("a", URL), router_keys='state_path = "state"\n')
     async with (
         doubles.router(tmp_path / "r.toml", text) as running,
-        httpx.AsyncClient(
-            base_url=running.admin, headers={"authorization": f"Bearer {ADMIN}"}
-        ) as admin,
+        asking.admin(running) as admin,
     ):
         answer = await admin.post("/admin/profile", json=said)
 
@@ -189,9 +181,7 @@ async def test_a_reload_takes_the_new_profile_or_keeps_the_old(tmp_path: Path) -
     text = doubles.config(doubles.tier("a", URL), router_keys='profile_path = "p.json"\n')
     async with (
         doubles.router(tmp_path / "r.toml", text) as running,
-        httpx.AsyncClient(
-            base_url=running.admin, headers={"authorization": f"Bearer {ADMIN}"}
-        ) as admin,
+        asking.admin(running) as admin,
     ):
 
         async def verdict() -> str:
