@@ -12,8 +12,10 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import _xet
 
+from anvil_ctl.transfer import xet
 from anvil_ctl.transfer.layout import RepoFolder, read_manifest
 from anvil_ctl.transfer.problem import Kind, Problem
+from anvil_ctl.transfer.stream import Growing
 from tests.hub import Fault, Hub, Repository
 from tests.hub.faults import Way
 from tests.hub.xet import stored
@@ -320,3 +322,18 @@ def test_the_token_of_a_gated_repository_is_told_to_the_hub_alone(setting: Setti
     assert setting.pull(repo="org/gated", token="hf_good")["moved"] > 2 * SIZE
 
     assert setting.hub.moved(way="xorb") == large(setting)
+
+
+def test_a_panic_of_the_library_reaches_who_waits_for_the_stream(tmp_path: Path) -> None:
+    class Panic(BaseException):
+        pass
+
+    def stream() -> Iterator[bytes]:
+        yield b"some"
+        raise Panic
+
+    reading = xet._Reading(stream())
+    with Growing(tmp_path / "part", lambda _count: None) as into:
+        assert list(reading.pieces(into)) == [b"some"]
+
+    assert isinstance(reading.error, Panic)
