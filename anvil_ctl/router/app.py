@@ -17,11 +17,10 @@ from anvil_ctl.router.state import State
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
-from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route, Routes
 from anvil_ctl.upstream.client import Pool
 
-Finished = Callable[[Request, Exchange], None]
+Finished = Callable[[Exchange], None]
 
 
 class Router:
@@ -60,9 +59,9 @@ class Router:
         """What to do with each request at its end: log it, and keep what was decided."""
         keep = self._state.finished
 
-        def finish(request: Request, exchange: Exchange) -> None:
-            log(request, exchange)
-            keep(request, exchange)
+        def finish(exchange: Exchange) -> None:
+            log(exchange)
+            keep(exchange)
 
         return finish
 

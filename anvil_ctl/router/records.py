@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from itertools import islice
 
 import msgspec
 
 from anvil_ctl.serving.exchange import Exchange
-from anvil_ctl.serving.message import Request
 
 MAX_KEPT = 10_000
 
@@ -25,14 +23,14 @@ class Records:
         self._kept: deque[bytes] = deque(maxlen=most)
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, request: Request, exchange: Exchange, seconds: float) -> bytes:
-        """Keep what a finished request leaves behind; returns its JSON."""
+    def add(self, exchange: Exchange, seconds: float, ended_at: float) -> bytes:
+        """Keep what a finished request leaves behind; returns its JSON. `ended_at`: Unix seconds."""
         record = self._encoder.encode(
             {
                 **exchange.fields,
                 "decision_id": exchange.request_id,
-                "ts": time.time(),
-                "path": request.path,
+                "ts": ended_at,
+                "path": exchange.path,
                 "status": exchange.status,
                 "total_ms": round(seconds * 1000, 1),
                 "bytes_out": exchange.sent,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,9 @@ from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
 from anvil_ctl.router.records import Records
 from anvil_ctl.router.tally import Tally, outcome
+from anvil_ctl.serving.aftermath import Aftermath, wall_clock
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
-from anvil_ctl.serving.message import Request
 from anvil_ctl.upstream.client import Pool
 
 audit_log = logging.getLogger("anvil.audit")
@@ -32,11 +33,12 @@ class State:
         self.hold = hold
         self.max_concurrency = max_concurrency
         log = live.config.judgement.log
-        self.records = Records(log.ring)
+        self._records = Records(log.ring)
         path = log_path(live.config)
         file = LogFile(path, max_bytes=log.max_bytes, keep=log.keep) if path is not None else None
         self.decision_log = None if file is None else DecisionLog(file)
-        self.tally = Tally()
+        self._tally = Tally()
+        self._over = Aftermath(self._write_up)
         self.started_at = time.monotonic()
 
     @property
@@ -49,26 +51,43 @@ class State:
         """Seconds since the router was made."""
         return round(time.monotonic() - self.started_at, 3)
 
-    def finished(self, request: Request, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange) -> None:
         """Keep and count a request that has been answered or cut off, if it was routed."""
         if "source" in exchange.fields:
+            self._over(exchange)
+
+    @property
+    def records(self) -> Records:
+        """What was decided for the last requests."""
+        self._over.flush()
+        return self._records
+
+    @property
+    def tally(self) -> Tally:
+        """The counts of all requests that are over."""
+        self._over.flush()
+        return self._tally
+
+    def _write_up(self, over: Sequence[Exchange]) -> None:
+        offset = wall_clock()
+        for exchange in over:
             seconds = exchange.ended_at - exchange.started_at
             exchange.fields["outcome"] = outcome(exchange.fields, exchange.status)
-            record = self.records.add(request, exchange, seconds)
+            record = self._records.add(exchange, seconds, exchange.ended_at + offset)
             if self.decision_log is not None:
                 self.decision_log.add(record)
-            self.tally.add(exchange.fields, seconds)
+            self._tally.add(exchange.fields, seconds)
             if self.live.config.judgement.log.audit:
                 audit_log.info("%s", audit.line(msgspec.json.decode(record)))
 
     async def decisions(self) -> bytes:
         """What was decided, as lines of JSON, the oldest first. Raises OSError."""
-        if self.decision_log is None:
-            return self.records.lines()
-        return await self.decision_log.read()
+        records = self.records
+        return records.lines() if self.decision_log is None else await self.decision_log.read()
 
     async def close(self) -> None:
         """Write what is still to be written."""
+        self._over.flush()
         if self.decision_log is not None:
             await self.decision_log.close()
 

@@ -2,87 +2,79 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from anvil_ctl.serving import logs
+from anvil_ctl.serving.aftermath import Aftermath, wall_clock
 from anvil_ctl.serving.exchange import Exchange
-from anvil_ctl.serving.message import Request
 
 log = logging.getLogger("anvil.access")
 
 # Probes come every few seconds for ever; a line for each would bury the requests.
 QUIET = frozenset({"/health", "/healthz", "/readyz", "/admin/status"})
 
-_FLUSH_S = 0.1
-_FLUSH_LINES = 256
 
-
-def log_access(request: Request, exchange: Exchange) -> None:
+def log_access(exchange: Exchange) -> None:
     """Write the line through `logging`. It holds no header, no body and no credential."""
-    if request.path in QUIET or not log.isEnabledFor(logging.INFO):
+    if exchange.path in QUIET or not log.isEnabledFor(logging.INFO):
         return
-    log.info("request", extra={"fields": _fields(request, exchange)})
+    log.info("request", extra={"fields": _fields(exchange)})
 
 
 class AccessLines:
-    """The same lines as JSON, encoded at once and written together up to 0.1 s later.
+    """The same lines as JSON, put together and written for many requests at once.
 
-    A record, a lock and a system call for each request cost as much as routing it does. `flush`
-    before the process ends; a process that is killed loses at most the last 0.1 s of lines.
+    A record, a lock and a system call for each request cost as much as routing it does. See
+    `Aftermath` for when, and `flush` before the process ends.
     """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self._loop = asyncio.get_running_loop()
-        self._lines: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._over = Aftermath(self._put)
         self._second = 0
         self._clock = ""
 
-    def __call__(self, request: Request, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Add a request's line."""
-        if request.path in QUIET:
-            return
-        line = {
-            "time": self._now(),
-            "level": "info",
-            "logger": log.name,
-            "message": "request",
-            **_fields(request, exchange),
-        }
-        self._lines.append(msgspec.json.encode(line))
-        if len(self._lines) >= _FLUSH_LINES:
-            self.flush()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(_FLUSH_S, self.flush)
+        if exchange.path not in QUIET:
+            self._over(exchange)
 
     def flush(self) -> None:
-        """Write what waits. A log that can't be written to must not end requests."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._lines:
-            lines, self._lines = [*self._lines, b""], []
-            with contextlib.suppress(OSError, ValueError):
-                self._write(b"\n".join(lines))
+        """Write what waits."""
+        self._over.flush()
 
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
+    def _put(self, over: Sequence[Exchange]) -> None:
+        """Write the lines. A log that can't be written to must not end requests."""
+        offset = wall_clock()
+        lines = [
+            msgspec.json.encode(
+                {
+                    "time": self._utc(exchange.ended_at + offset),
+                    "level": "info",
+                    "logger": log.name,
+                    "message": "request",
+                    **_fields(exchange),
+                }
+            )
+            for exchange in over
+        ]
+        with contextlib.suppress(OSError, ValueError):
+            self._write(b"\n".join([*lines, b""]))
+
+    def _utc(self, at: float) -> str:
+        second = int(at)
         if second != self._second:
             self._second = second
             self._clock = logs.clock(second)
-        return f"{self._clock}.{int(now % 1 * 1000):03d}Z"
+        return f"{self._clock}.{int(at % 1 * 1000):03d}Z"
 
 
-def to_stderr() -> tuple[Callable[[Request, Exchange], None], Callable[[], None]]:
+def to_stderr() -> tuple[Callable[[Exchange], None], Callable[[], None]]:
     """Where this process's access lines go, and what flushes them: JSON unless a person reads."""
     if sys.stderr.isatty():
         return log_access, lambda: None
@@ -95,12 +87,12 @@ def to_stderr() -> tuple[Callable[[Request, Exchange], None], Callable[[], None]
     return lines, lines.flush
 
 
-def _fields(request: Request, exchange: Exchange) -> dict[str, object]:
+def _fields(exchange: Exchange) -> dict[str, object]:
     took = exchange.ended_at - exchange.started_at
     return {
         "request_id": exchange.request_id,
-        "method": request.method,
-        "path": request.path,
+        "method": exchange.method,
+        "path": exchange.path,
         "status": exchange.status,
         "ms": round(took * 1000, 1),
         "bytes": exchange.sent,

@@ -269,7 +269,7 @@ class Connection(asyncio.Protocol):
         finally:
             # A task that ends without an answer leaves the client one that it can tell is broken.
             exchange.abort()
-            self._server.finished(request, exchange)
+            self._server.finished(exchange)
 
     def _internal_error(self, request: Request) -> Reply:
         return refusal(
@@ -286,7 +286,7 @@ class Connection(asyncio.Protocol):
     def completed(self, exchange: Exchange, *, keep: bool) -> None:
         turn = self._turn
         if turn is not None and turn.refusal is not None:
-            self._server.finished(turn.request, exchange)
+            self._server.finished(exchange)
         self._exchange = None
         self._task = None
         self._turn = None

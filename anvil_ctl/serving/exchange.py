@@ -63,6 +63,8 @@ class Exchange:
         "ended_at",
         "fields",
         "flow",
+        "method",
+        "path",
         "request_id",
         "sent",
         "started_at",
@@ -79,6 +81,8 @@ class Exchange:
         self._chunked = False
         self._added = b""
         self._event: Callable[[bytes], bytes] | None = None
+        self.method = request.method
+        self.path = request.path
         self.request_id = request_id
         self.started_at = started_at
         self.ended_at = started_at

@@ -41,7 +41,7 @@ class Server:
         *,
         limits: Limits | None = None,
         envelope: Envelope = openai_envelope,
-        finished: Callable[[Request, Exchange], None] = lambda _request, _exchange: None,
+        finished: Callable[[Exchange], None] = lambda _exchange: None,
     ) -> None:
         self.app = app
         self.limits = limits or Limits()

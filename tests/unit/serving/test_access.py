@@ -38,11 +38,11 @@ async def test_each_request_has_its_line_however_few_writes_there_are() -> None:
     written: list[bytes] = []
     lines = AccessLines(written.append)
     for number in range(300):
-        lines(ASK, answered(ASK, f"id-{number}"))
+        lines(answered(ASK, f"id-{number}"))
     lines.flush()
     lines.flush()
 
-    assert len(written) == 2
+    assert len(written) == 5
     records = [json.loads(line) for line in b"".join(written).splitlines()]
     assert [record["request_id"] for record in records] == [f"id-{n}" for n in range(300)]
     assert records[0]["logger"] == "anvil.access"
@@ -55,7 +55,7 @@ async def test_each_request_has_its_line_however_few_writes_there_are() -> None:
 
 async def test_a_line_is_written_soon_without_being_asked_for() -> None:
     written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    AccessLines(written.set_result)(ASK, answered(ASK, "one"))
+    AccessLines(written.set_result)(answered(ASK, "one"))
 
     assert b'"request_id":"one"' in await asyncio.wait_for(written, 5)
 
@@ -66,7 +66,7 @@ async def test_probes_leave_no_line_and_a_broken_log_ends_nothing() -> None:
 
     lines = AccessLines(broken)
     probe = Request("GET", "/healthz", "", {})
-    lines(probe, answered(probe, "probe"))
+    lines(answered(probe, "probe"))
     lines.flush()
-    lines(ASK, answered(ASK, "one"))
+    lines(answered(ASK, "one"))
     lines.flush()
