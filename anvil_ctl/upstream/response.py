@@ -102,15 +102,20 @@ class Response:
         if self._held:
             self._held = False
             self._set_reading()
-        if self._pieces and sink(self._joined()):
-            return
         self._sink = sink
         self._at_end = at_end
+        if self._pieces and sink(self._joined()):
+            self._sink = None
+            return
         # What arrived before anybody listened may have been the end of it, or wrong.
         if not self.ended or self._error is not None:
             await self._wait()
         elif at_end is not None:
             at_end()
+
+    def divert(self, sink: Sink) -> None:
+        """Hand what else arrives to another sink than the one that `pour` was given."""
+        self._sink = sink
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""

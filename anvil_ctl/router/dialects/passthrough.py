@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,6 +16,7 @@ from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
 from anvil_ctl.router.dialects.recode import error_event, reader
 from anvil_ctl.upstream.failure import failed
+from anvil_ctl.upstream.response import Sink
 from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
@@ -85,6 +87,31 @@ class Passthrough:
         if self._strip_usage and data.find(b'"usage"') >= 0 and _USAGE_ONLY.search(data):
             data = _without_usage(data)
         return data
+
+    def passing(self, write: Callable[[bytes], None]) -> Sink:
+        """`feed` and then `write`, for all that comes once `ready`, in one step where that can be.
+
+        Between two pieces of a stream its memory goes cold, so each function on a piece's way costs
+        more than what it does.
+        """
+        keep, needle, model, strip_usage = (
+            self._last.append, self._needle, self._model, self._strip_usage,
+        )  # fmt: skip
+
+        def passed(data: bytes) -> bool:
+            if (
+                self._rest
+                or not data.endswith(b"\n\n")
+                or data.find(b"error") >= 0
+                or (strip_usage and data.find(b'"usage"') >= 0)
+            ):
+                write(self.feed(data))
+                return False
+            keep(data)
+            write(data if needle is None else data.replace(needle, model))
+            return False
+
+        return passed
 
     def finish(self) -> bytes:
         """What is left. Raises UpstreamError if the answer was cut off."""
