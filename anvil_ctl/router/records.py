@@ -24,7 +24,7 @@ class Records:
         self._encoder = msgspec.json.Encoder()
 
     def add(self, exchange: Exchange, seconds: float, ended_at: float) -> bytes:
-        """Keep what a finished request leaves behind; returns its JSON. `ended_at`: Unix seconds."""
+        """Keep what a request left behind that ended `ended_at`, Unix seconds; returns its JSON."""
         record = self._encoder.encode(
             {
                 **exchange.fields,

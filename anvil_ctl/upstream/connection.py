@@ -15,6 +15,8 @@ from anvil_ctl.upstream.watch import Watch
 if TYPE_CHECKING:
     from anvil_ctl.upstream.client import Pool
 
+_LARGE = 16 << 10
+
 
 class Connection(asyncio.Protocol):
     """One connection; the pool owns it between answers, a Response owns it during one."""
@@ -67,9 +69,12 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self.may_repeat = True
             raise failed("reset")
-        data = b"%b%bcontent-length: %d\r\n\r\n%b" % (endpoint.head, headers, len(body), body)
-        self._acknowledged.expect(len(data), plain=not self.origin.tls)
-        self._transport.write(data)
+        head = b"%b%bcontent-length: %d\r\n\r\n" % (endpoint.head, headers, len(body))
+        self._acknowledged.expect(len(head) + len(body), plain=not self.origin.tls)
+        if len(body) < _LARGE:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))  # one write as well, without a copy
         return response
 
     def pause(self) -> None:

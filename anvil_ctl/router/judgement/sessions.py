@@ -11,6 +11,10 @@ from anvil_ctl.router.dialects.call import JSON
 _NAMES = frozenset({"metadata", "prompt_cache_key", "user"})
 
 
+# Two conversations whose beginnings have so many characters and their length in common are one.
+_TOLD = 16 << 10
+
+
 class Sessions:
     """The last tier of each conversation. Bounded; the longest unused is forgotten first."""
 
@@ -51,4 +55,4 @@ def session_of(raw: JSON, hint: str | None) -> int:
         beginning.append(text_of(message.get("content")))
         if message.get("role") == "user":
             break
-    return hash(tuple(beginning))
+    return hash(tuple((text[:_TOLD], len(text)) for text in beginning))

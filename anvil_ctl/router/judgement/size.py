@@ -48,7 +48,8 @@ class Size(msgspec.Struct, frozen=True):
 def measure(data: bytes) -> Size:
     """The size of UTF-8 text. Spaces between words are free in every tokenizer."""
     marked = data.translate(_MARKED)
-    words = marked.count(b" .") + marked.startswith(b".")
+    # Words by their ends: looking for what ends in the rarer byte takes half the time.
+    words = marked.count(b". ") + marked.endswith(b".")
     solid = marked.count(b".")
     if data.isascii():
         cjk = other = 0

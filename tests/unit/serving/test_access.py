@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import datetime
 
 from anvil_ctl.serving.access import AccessLines
 from anvil_ctl.serving.exchange import Exchange
@@ -51,6 +53,18 @@ async def test_each_request_has_its_line_however_few_writes_there_are() -> None:
     assert records[0]["time"].endswith("Z")
     assert b"PSST" not in b"".join(written)
     assert b"secret" not in b"".join(written)
+
+
+async def test_a_line_has_the_time_of_the_requests_end_and_not_of_its_writing() -> None:
+    written: list[bytes] = []
+    lines = AccessLines(written.append)
+    exchange = answered(ASK, "one")
+    exchange.ended_at = time.monotonic() - 3600
+    lines(exchange)
+    lines.flush()
+
+    told = datetime.fromisoformat(json.loads(written[0])["time"])
+    assert abs(told.timestamp() - (time.time() - 3600)) < 1
 
 
 async def test_a_line_is_written_soon_without_being_asked_for() -> None:

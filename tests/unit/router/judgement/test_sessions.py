@@ -28,6 +28,16 @@ def test_else_by_how_it_began() -> None:
     assert of(first) != of(more)
 
 
+def test_long_beginnings_are_told_apart_by_their_start_and_their_length() -> None:
+    def of(content: str) -> int:
+        return session_of({"messages": [{"role": "user", "content": content}]}, None)
+
+    long = "x" * 100_000
+    assert of(long) == of("".join("x" for _ in range(100_000)))
+    assert of(long) != of(f"{long}x")
+    assert of(long) != of(f"y{long[1:]}")
+
+
 def test_who_answered_is_remembered_for_a_while() -> None:
     sessions = Sessions(ttl=600)
     sessions.served(1, "a", 0)
