@@ -130,12 +130,17 @@ class Site:
             ) from error
         return clouds.authorities(text, str(path))
 
-    def missing_keys(self) -> dict[str, str]:
-        """The clouds whose key is not set, and the variable that each wants."""
-        wanted = {each.id: each.key_env for each in self.config.clouds}
-        return {
-            cloud: name for cloud, name in wanted.items() if not self.secrets.get(name, "").strip()
-        }
+    def keyless(self) -> dict[str, str]:
+        """The clouds without a key that can be used, and what is wrong with it, in words."""
+        where = self.home.secrets
+        found: dict[str, str] = {}
+        for each in self.config.clouds:
+            key = self.secrets.get(each.key_env, "").strip()
+            if not key:
+                found[each.id] = f"{each.key_env} is not set in {where}"
+            elif not (key.isascii() and key.isprintable()):
+                found[each.id] = f"{each.key_env} in {where} has characters that no header can have"
+        return found
 
     def write_compose(self, files: ModeFiles) -> None:
         """Write a mode's Compose file. The router's and the multiplexer's go with `install`."""

@@ -84,12 +84,12 @@ def status(
 
 
 def _clouds(site: Site, router: Mapping[str, object] | None) -> Iterator[CloudStatus]:
-    missing = site.missing_keys()
+    keyless = site.keyless()
     rows = router.get("tiers") if router else None
     known = {str(row["id"]): row for row in rows} if isinstance(rows, list) else None
     for each in site.config.clouds:
-        if each.id in missing:
-            state = f"no key: {each.key_env} is not set in {site.home.secrets}"
+        if each.id in keyless:
+            state = f"no key: {keyless[each.id]}"
         elif known is None:
             state = "the router does not run"
         elif each.id not in known:

@@ -139,8 +139,9 @@ class Live:
         self._bound: dict[str, BoundTier] = {}
         for tier in config.tiers:
             key = os.environ.get(tier.auth_env, "").strip() or None
-            if key is None and not tier.local:
-                log.warning("tier %s is skipped: %s is unset or empty", tier.id, tier.auth_env)
+            if not tier.local and not _fits_a_header(key):
+                wrong = "is unset or empty" if key is None else "cannot be put in a header"
+                log.warning("tier %s is skipped: %s %s", tier.id, tier.auth_env, wrong)
                 continue
             slots = before.slots(tier) if before is not None else _slots(tier)
             self._bound[tier.id] = BoundTier(
@@ -150,7 +151,7 @@ class Live:
         if not self._bound:
             names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))
             raise ConfigError(
-                "no tier can be used: each is a cloud tier without its credential",
+                "no tier can be used: each is a cloud tier without a usable credential",
                 hint=f"export {names}",
             )
 
@@ -188,7 +189,7 @@ def _slots(tier: Tier) -> Slots:
 
 
 def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
-    if key is not None and not (key.isascii() and key.isprintable()):
+    if key is not None and not _fits_a_header(key):
         raise ConfigError(
             f"tier {tier.id}: the credential in {tier.auth_env} cannot be put in a header",
             hint=f"export {tier.auth_env} again: printable ASCII, on one line",
@@ -197,6 +198,10 @@ def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
         version = ("anthropic-version", "2023-06-01")
         return (version, ("x-api-key", key)) if key else (version,)
     return (("authorization", f"Bearer {key}"),) if key else ()
+
+
+def _fits_a_header(key: str | None) -> bool:
+    return key is not None and key.isascii() and key.isprintable()
 
 
 def _leases(multiplexer: Multiplexer | None) -> Leases | None:

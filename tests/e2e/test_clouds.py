@@ -92,7 +92,7 @@ def test_without_its_key_a_cloud_is_left_out_and_told_what_to_type(
     assert f"no key: {KEY} is not set in {keyless.home / '.env'}" in shown
     assert check["status"] == "warn"
     assert {each["status"] for each in checks if each["id"] in ("D21", "D24")} == {"ok"}
-    assert check["remedy"].startswith(f"add a line {KEY}='...' to {keyless.home / '.env'}")
+    assert check["remedy"].startswith(f"have a line {KEY}='...' in {keyless.home / '.env'}")
     assert refused.status_code == 503
     assert (plain.status_code, plain.headers["x-anvil-tier"]) == (200, "starter")
     assert f"tier nimbus is skipped: {KEY} is unset or empty" in logs(f"{keyless.project}-router-1")

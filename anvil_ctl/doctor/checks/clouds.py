@@ -13,11 +13,12 @@ def _clouds(survey: Survey) -> Iterator[Finding]:
     config, again = survey.site.config, f"anvil-ctl up --mode {survey.mode}"
     if not config.clouds:
         return
-    missing, where = survey.site.missing_keys(), survey.home.secrets
-    for cloud, name in missing.items():
-        said = f"cloud {cloud}: {name} is not set in {where}, so the router leaves it out"
-        yield warn(said, "its key", f"add a line {name}='...' to {where}, then: {again}")
-    without = [each for each in _without(survey) if each not in missing]
+    keyless, where = survey.site.keyless(), survey.home.secrets
+    names = {each.id: each.key_env for each in config.clouds}
+    for cloud, why in keyless.items():
+        said = f"cloud {cloud}: {why}, so the router leaves it out"
+        yield warn(said, "its key", f"have a line {names[cloud]}='...' in {where}, then: {again}")
+    without = [each for each in _without(survey) if each not in keyless]
     if without:
         said = f"the router that runs has no key of {', '.join(without)}, and {where} has"
         yield warn(said, "a router with all keys", again)
@@ -29,7 +30,7 @@ def _clouds(survey: Survey) -> Iterator[Finding]:
         said = "metered_cloud is empty: no cloud is ever asked"
         remedy = f"anvil-ctl config set router.metered_cloud '[\"planning\"]', then: {again}"
         yield warn(said, "the classes of work that may cost money", remedy)
-    elif ready := [each.id for each in config.clouds if each.id not in {*missing, *without}]:
+    elif ready := [each.id for each in config.clouds if each.id not in {*keyless, *without}]:
         yield ok(f"{', '.join(ready)}: a key each, for {classes}")
 
 

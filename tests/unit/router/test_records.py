@@ -122,13 +122,15 @@ async def test_who_nobody_may_serve_is_recorded_with_the_kind_of_refusal(
     assert record["outcome"] == ("client_fault" if kind == "over_context" else "unserved")
 
 
+@pytest.mark.parametrize("key", ["", "sk-\u2013from-a-document"])
 async def test_the_operator_is_told_which_of_two_things_to_mend(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """A credential that is missing, or tiers that are set up and fail: never one for the other."""
+    """A credential that can't be used, or tiers that are set up and fail: never one for the other."""
+    monkeypatch.setenv("CLOUD_KEY", key)
     caplog.set_level(logging.WARNING)
     async with doubles.double(doubles.answers({}, 500)) as engine:
-        cloud = doubles.tier("paid", engine.url, privacy="cloud", auth_env="NO_SUCH_KEY")
+        cloud = doubles.tier("paid", engine.url, privacy="cloud", auth_env="CLOUD_KEY")
         text = doubles.config(
             doubles.tier("a", engine.url),
             cloud,
@@ -140,6 +142,9 @@ async def test_the_operator_is_told_which_of_two_things_to_mend(
             doubles.router(tmp_path / "r.toml", text) as running,
             httpx.AsyncClient(base_url=running.url, headers=headers) as client,
         ):
+            skipped = "cannot be put in a header" if key else "is unset or empty"
+            assert f"tier paid is skipped: CLOUD_KEY {skipped}" in caplog.text
+            assert not key or key not in caplog.text
             caplog.clear()
             for model in ("chat", "review"):
                 said = {"model": model, "messages": HI}

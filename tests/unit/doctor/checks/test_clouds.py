@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from anvil_ctl.doctor.survey import Control, Survey
 from tests.unit.clouds import cloudy_text
 from tests.unit.doctor.surveys import found, healthy, wrong
@@ -42,8 +44,19 @@ def test_a_key_that_is_missing_is_named_with_the_line_to_write() -> None:
     assert said.status == "warn"
     assert said.observed.startswith("cloud sonnet: SONNET_KEY is not set in /home/a/.anvil/.env")
     assert said.remedy == (
-        "add a line SONNET_KEY='...' to /home/a/.anvil/.env, then: anvil-ctl up --mode agentic"
+        "have a line SONNET_KEY='...' in /home/a/.anvil/.env, then: anvil-ctl up --mode agentic"
     )
+
+
+@pytest.mark.parametrize("key", ["sk-\u2013dash", "two\nlines"])
+def test_a_key_that_no_header_can_have_is_named_and_not_shown(key: str) -> None:
+    survey = routed(keyed(SONNET_KEY=key), "starter")
+
+    (said,) = found(survey, "D46")
+
+    assert said.status == "warn"
+    assert "SONNET_KEY in /home/a/.anvil/.env has characters that no header can" in said.observed
+    assert key not in "".join(map(str, found(survey)))
 
 
 def test_a_router_that_was_started_before_the_key_was_there_is_found() -> None:
