@@ -101,7 +101,7 @@ class Attempt:
         body = build(self._call, self._bound.target, stream=stream)
         limits = self._bound.streamed if stream else self._bound.buffered
         asked = time.monotonic()
-        lease = await self._bound.enter(self._until)
+        lease = None if self._bound.entered() else await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
             response = await pool.post(

@@ -7,11 +7,12 @@ without that line is remembered, which halves the time from a request's first by
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
 from anvil_ctl.serving.framing import Framed, read_head
-from anvil_ctl.serving.message import Limits
+from anvil_ctl.serving.message import Limits, Reply, Request
 
 # A whole line with one plain number, not continued on the next one.
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})(?=\r\n[^ \t])", re.IGNORECASE)
@@ -20,12 +21,14 @@ _MAX_SIZE = 4 << 10
 
 
 class Heads:
-    """Reads the heads of one server's clients."""
+    """Reads the heads of one server's clients. `gate` says from a head alone who may not come in,
+    and says the same of the same head for as long as the server lives."""
 
-    __slots__ = ("_known", "_limits")
+    __slots__ = ("_gate", "_known", "_limits")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, gate: Callable[[Request], Reply | None]) -> None:
         self._limits = limits
+        self._gate = gate
         self._known: dict[bytes, Framed] = {}
 
     @property
@@ -51,5 +54,6 @@ class Heads:
         if framed.fault is None and framed.length == length:
             if len(self._known) >= _MAX_KEPT:
                 self._known.clear()
-            self._known[rest] = framed
+            admitted = self._gate(framed.request) is None
+            self._known[rest] = msgspec.structs.replace(framed, admitted=admitted)
         return framed

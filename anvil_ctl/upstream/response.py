@@ -90,7 +90,8 @@ class Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises UpstreamError."""
         if not self._headed:
-            await self._wait()
+            await self._until_woken()
+            self._check()
 
     async def pour(self, sink: Sink, at_end: Callable[[], None] | None = None) -> None:
         """Hand each piece of the body to `sink` as it arrives, until it wants no more or all is in.
@@ -109,7 +110,8 @@ class Response:
             return
         # What arrived before anybody listened may have been the end of it, or wrong.
         if not self.ended or self._error is not None:
-            await self._wait()
+            await self._until_woken()
+            self._check()
         elif at_end is not None:
             at_end()
 
@@ -270,11 +272,13 @@ class Response:
         else:
             self._connection.resume()
 
-    async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
+    def _until_woken(self) -> asyncio.Future[None]:
+        """Done when there is something new, which may be an error: `_check` says so."""
+        self._check()
         self._waiter = self._loop.create_future()
-        await self._waiter
+        return self._waiter
+
+    def _check(self) -> None:
         if self._error is not None:
             raise self._error
 

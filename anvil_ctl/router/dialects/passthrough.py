@@ -17,12 +17,19 @@ from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
 from anvil_ctl.router.dialects.recode import error_event, reader
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.response import Sink
-from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
+from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder, ServerEvent
 
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _BLANK = re.compile(rb"\n\n|\r\n\r\n")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
+# An event of one choice whose text is not empty. In JSON no text can look like its own frame.
+_FIRST_TEXT = re.compile(
+    rb'^data: ?\{[^{}\[\]]*"choices": ?\[\{[^{}\[\]]*"delta": ?\{(?:"role": ?"assistant", ?)?'
+    rb'"content": ?"[^"]',
+    re.MULTILINE,
+)
+_DONE = b"data: [DONE]\n\n"
 # The finish reason, usage and terminator of a stream fit in the second of these sizes (bytes), and
 # mostly in the first, and come in up to four reads.
 _TAILS = (512, 16 << 10)
@@ -136,15 +143,21 @@ class Passthrough:
         return data[:end]
 
     def _read_first(self, data: bytes) -> None:
+        if _FIRST_TEXT.search(data) and data.find(b'"usage"') < 0:
+            self.ready = True  # what most streams begin with; the rest would only be looked at
+        else:
+            self._decode_first(data)
+        found = _MODEL.search(data) if self._model and self._needle is None else None
+        if found is not None and found[0] != self._model:
+            self._needle = found[0]
+
+    def _decode_first(self, data: bytes) -> None:
         decoder, events = EventDecoder(), reader(self._dialect)
         for start in range(0, len(data), _STEP):
             for event in decoder.feed(data[start : start + _STEP]):
                 self._note(events.read(event))
             if self.ready:
                 break  # a fast engine's first read may hold hundreds of events more
-        found = _MODEL.search(data) if self._model and self._needle is None else None
-        if found is not None and found[0] != self._model:
-            self._needle = found[0]
 
     def _refuse_error(self, data: bytes) -> None:
         """An upstream's own error text may name hosts and paths, so it is not sent on."""
@@ -155,6 +168,15 @@ class Passthrough:
         """Read events from the last one back, until the end and its usage are known."""
         tail = b"".join(self._last)
         self._last.clear()
+        if tail.endswith(_DONE):
+            self._ended = True
+            # The usual end: its counts stand in one event, shortly before it.
+            at = tail.rfind(b'"usage"')
+            start, end = tail.rfind(b"\ndata: ", 0, at) + 7, tail.find(b"\n", at)
+            if at > 0 and start > 6 and end > 0:
+                self._note(reader(self._dialect).read(ServerEvent("", tail[start:end])))
+                if self.usage.output is not None:
+                    return
         first, self.usage = self.usage, Usage()
         for size in _TAILS:
             start = tail.find(b"\n\n", len(tail) - size) + 2 if len(tail) > size else 0
