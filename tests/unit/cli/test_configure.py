@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-ANVIL_CTL = (sys.executable, "-m", "anvil_ctl")
-
-
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ANVIL_CTL, *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.unit.cli.process import run, run_in
 
 
 @pytest.fixture
@@ -78,9 +65,7 @@ def test_a_definition_in_the_working_folder_changes_nothing(home: Path, tmp_path
     stray.mkdir()
     (stray / "anvil.toml").write_text("version = 99\n", encoding="utf-8")
 
-    done = subprocess.run(
-        [*ANVIL_CTL, "config", "validate"], cwd=stray, capture_output=True, text=True, check=False
-    )
+    done = run_in(stray, "config", "validate")
 
     assert done.returncode == 0
     assert done.stdout.endswith("valid\n")

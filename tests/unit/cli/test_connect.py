@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_configure import run
+from tests.unit.cli.process import run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from tests.unit.cli.test_main import run
+from tests.unit.cli.process import run
 
 GOOD = {"work_class": "chat", "tier": "a", "status": 200, "privacy": "local", "input_tokens": 7,
         "output_tokens": 3, "mode": "agentic"}  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_main import run
+from tests.unit.cli.process import run
 from tests.unit.definitions import FAST, HEAVY
 
 REFERENCE = "GPU-d0f446cf-1771-414c-e116-a39138798a8c"
