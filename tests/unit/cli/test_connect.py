@@ -90,7 +90,7 @@ def live(home: Path) -> Iterator[None]:
             self.wfile.write(body)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Admin) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         run("config", "set", "machine.router_admin_port", str(server.server_port))
         yield

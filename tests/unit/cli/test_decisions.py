@@ -94,7 +94,7 @@ class _Router(BaseHTTPRequestHandler):
 def router() -> Iterator[None]:
     """A site whose router answers on both of its ports."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Router)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     assert run("init", "--site", "cpu").returncode == 0
     path = Path(os.environ["ANVIL_HOME"]) / "anvil.toml"
     definition = tomlkit.parse(path.read_text(encoding="utf-8"))

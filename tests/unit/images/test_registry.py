@@ -53,7 +53,7 @@ def daemon() -> Iterator[Daemon]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.endpoint = f"tcp://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield found
     server.shutdown()

@@ -55,7 +55,7 @@ def router(said: Said, port: int = 0, asked: list[str] | None = None) -> Iterato
             """Quiet."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Process) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield Admin("router", f"http://127.0.0.1:{running.server_port}", "token")

@@ -39,7 +39,7 @@ def server(answers: Callable[[str, str], Answer]) -> Iterator[Endpoint]:
             """Quiet."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield Endpoint("starter", f"http://127.0.0.1:{running.server_port}", "model", "openai")
