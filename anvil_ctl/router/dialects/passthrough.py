@@ -168,7 +168,7 @@ class Passthrough:
         """Read events from the last one back, until the end and its usage are known."""
         tail = b"".join(self._last)
         self._last.clear()
-        if tail.endswith(_DONE):
+        if self._dialect is Dialect.OPENAI and tail.endswith(_DONE):
             self._ended = True
             # The usual end: its counts stand in one event, shortly before it.
             at = tail.rfind(b'"usage"')

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import json
 import os
 import pkgutil
 import subprocess
@@ -19,8 +18,20 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 ANVIL_CTL = Path(sys.executable).parent / "anvil-ctl"
 _PACKAGES = ("cli", "clients", "config", "doctor", "images", "init", "lifecycle", "weights")
+
+
+class _Call(msgspec.Struct):
+    """What one call is to be run with. `out` and `err` are files for what it writes."""
+
+    argv: list[str]
+    env: dict[str, str]
+    folder: str
+    out: str
+    err: str
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -35,18 +46,14 @@ def run_in(folder: Path, *arguments: str, **environ: str) -> subprocess.Complete
     assert server.stdout is not None
     with tempfile.TemporaryDirectory() as name:
         out, err = Path(name, "out"), Path(name, "err")
-        asked = {
-            "argv": [str(ANVIL_CTL), *arguments],
-            "env": {**os.environ, **environ},
-            "cwd": str(folder),
-            "out": str(out),
-            "err": str(err),
-        }
-        server.stdin.write(json.dumps(asked) + "\n")
+        argv, env = [str(ANVIL_CTL), *arguments], {**os.environ, **environ}
+        asked = _Call(argv, env, str(folder), str(out), str(err))
+        server.stdin.write(msgspec.json.encode(asked).decode() + "\n")
         server.stdin.flush()
-        code = int(server.stdout.readline())
+        code = server.stdout.readline()
+        assert code, "the process that forks has ended; its stderr is above"
         said, complained = (path.read_text(encoding="utf-8") for path in (out, err))
-    return subprocess.CompletedProcess([*map(str, arguments)], code, said, complained)
+    return subprocess.CompletedProcess(argv, int(code), said, complained)
 
 
 @functools.cache
@@ -66,20 +73,20 @@ def _serve() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            _become(json.loads(line))
+            _become(msgspec.json.decode(line, type=_Call))
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _become(asked: dict[str, object]) -> NoReturn:
+def _become(asked: _Call) -> NoReturn:
     """Be the process that was asked for, to its end."""
     code = 70
     try:
-        _redirect(str(asked["out"]), str(asked["err"]))
+        _redirect(asked.out, asked.err)
         os.environ.clear()
-        os.environ.update(dict(asked["env"]))  # type: ignore[call-overload]
-        os.chdir(str(asked["cwd"]))
-        sys.argv = list(asked["argv"])  # type: ignore[call-overload]
+        os.environ.update(asked.env)
+        os.chdir(asked.folder)
+        sys.argv = asked.argv
         code = _run_main()
     except BaseException:
         traceback.print_exc()
