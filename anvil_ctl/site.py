@@ -19,6 +19,7 @@ from anvil_ctl.history import History, write_atomically
 from anvil_ctl.paths import PACKAGE, Home, bundle
 from anvil_ctl.renderer import ControlFiles, ModeFiles, Renderer
 from anvil_ctl.store.remembered import Remembered
+from anvil_ctl.upstream.endpoint import fits_header
 
 CONTROL_IMAGES = ("control", "guard")
 # What works on the weights: nothing runs in it but what `pull` and `models` start.
@@ -138,7 +139,7 @@ class Site:
             key = self.secrets.get(each.key_env, "").strip()
             if not key:
                 found[each.id] = f"{each.key_env} is not set in {where}"
-            elif not (key.isascii() and key.isprintable()):
+            elif not fits_header(key):
                 found[each.id] = f"{each.key_env} in {where} has characters that no header can have"
         return found
 

@@ -30,6 +30,7 @@ from anvil_ctl.router.verify.chain import FULL, MINIMAL
 from anvil_ctl.router.window import Examiner, Window
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
+from anvil_ctl.upstream.endpoint import fits_header
 from anvil_ctl.upstream.failure import UpstreamError, classify, failed
 from anvil_ctl.upstream.response import Response
 
@@ -101,7 +102,7 @@ class Attempt:
         body = build(self._call, self._bound.target, stream=stream)
         limits = self._bound.streamed if stream else self._bound.buffered
         asked = time.monotonic()
-        lease = None if self._bound.entered() else await self._bound.enter(self._until)
+        lease = await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
             response = await pool.post(
@@ -261,7 +262,7 @@ class Attempt:
         lines = f"x-request-id: {self._exchange.request_id}\r\n"
         if self._betas and self._bound.tier.dialect is Dialect.ANTHROPIC:
             offered = [beta.strip() for beta in self._betas.split(",")]
-            known = [b for b in offered if b.startswith(_BETAS) and b.isascii() and b.isprintable()]
+            known = [b for b in offered if b.startswith(_BETAS) and fits_header(b)]
             if known:
                 lines += f"anthropic-beta: {','.join(known)}\r\n"
         return lines.encode("ascii")

@@ -22,7 +22,7 @@ from anvil_ctl.router.slots import Slots
 from anvil_ctl.router.standing import Experience
 from anvil_ctl.serving.auth import token_from_env
 from anvil_ctl.upstream.client import Pool
-from anvil_ctl.upstream.endpoint import Endpoint, endpoint
+from anvil_ctl.upstream.endpoint import Endpoint, endpoint, fits_header
 from anvil_ctl.upstream.lease import Lease
 from anvil_ctl.upstream.response import Deadlines
 
@@ -94,10 +94,6 @@ class BoundTier:
         self._pool = pool
         self._leases = leases if tier.swap_group is not None else None
 
-    def entered(self) -> bool:
-        """`enter`, where there is nothing to wait for; False says to await that."""
-        return self._leases is None and self.slots.taken()
-
     async def enter(self, until: Deadline) -> Lease | None:
         """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 
@@ -143,7 +139,7 @@ class Live:
         self._bound: dict[str, BoundTier] = {}
         for tier in config.tiers:
             key = os.environ.get(tier.auth_env, "").strip() or None
-            if not tier.local and not _fits_a_header(key):
+            if not tier.local and (key is None or not fits_header(key)):
                 wrong = "is unset or empty" if key is None else "cannot be put in a header"
                 log.warning("tier %s is skipped: %s %s", tier.id, tier.auth_env, wrong)
                 continue
@@ -193,7 +189,7 @@ def _slots(tier: Tier) -> Slots:
 
 
 def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
-    if key is not None and not _fits_a_header(key):
+    if key is not None and not fits_header(key):
         raise ConfigError(
             f"tier {tier.id}: the credential in {tier.auth_env} cannot be put in a header",
             hint=f"export {tier.auth_env} again: printable ASCII, on one line",
@@ -202,10 +198,6 @@ def _credentials(tier: Tier, key: str | None) -> tuple[tuple[str, str], ...]:
         version = ("anthropic-version", "2023-06-01")
         return (version, ("x-api-key", key)) if key else (version,)
     return (("authorization", f"Bearer {key}"),) if key else ()
-
-
-def _fits_a_header(key: str | None) -> bool:
-    return key is not None and key.isascii() and key.isprintable()
 
 
 def _leases(multiplexer: Multiplexer | None) -> Leases | None:

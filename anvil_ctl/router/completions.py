@@ -86,12 +86,7 @@ class Completions:
         try:
             call = parse(request.body)
             until = self._until(request, exchange)
-            if not state.hold.held:
-                state.hold.count_in()
-                admitted = True
-            else:
-                admitted = await self._admitted(call, request, exchange, until)
-            if admitted:
+            if await self._admitted(call, request, exchange, until):
                 try:
                     refusal = await serve(call, request, exchange, until)
                 finally:
@@ -107,8 +102,11 @@ class Completions:
     async def _admitted(
         self, call: Call | Forwarded, request: Request, exchange: Exchange, until: Deadline
     ) -> bool:
-        """Wait for the end of a hold; False where that takes too long."""
+        """Wait for the end of a hold, if there is one; False where that takes too long."""
         hold = self._state.hold
+        if not hold.held:
+            await hold.enter()
+            return True
         try:
             async with asyncio.timeout(None if until is NEVER else until.left_s):
                 await waiting.enter(hold, call, request, exchange)

@@ -60,7 +60,7 @@ class Forward:
         body = forwarded.body(self._request, self._model)
         limits = self._bound.streamed if self._request.stream else self._bound.buffered
         asked = time.monotonic()
-        lease = None if self._bound.entered() else await self._bound.enter(self._until)
+        lease = await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
             line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from anvil_ctl.router.dialects.anthropic_writer import PING
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Recoder
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.failure import UpstreamError, failed
@@ -89,8 +88,6 @@ class Relay:
             self._exchange.write(self._out)
             self._out = b""
             self._begun = True
-            if isinstance(self._recoder, Passthrough):
-                self._response.divert(self._recoder.passing(self._write))
         elif len(self._out) > _MAX_UNCOMMITTED:
             raise failed("no_content")
 

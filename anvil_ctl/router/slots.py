@@ -35,12 +35,6 @@ class Slots:
                 await self._free.acquire()
         self.in_flight += 1
 
-    def taken(self) -> bool:
-        """Take a slot where there is any number of them; False says to `enter`."""
-        if self._free is None:
-            self.in_flight += 1
-        return self._free is None
-
     def leave(self) -> None:
         """Give the slot back, in every exit."""
         self.in_flight -= 1

@@ -168,9 +168,7 @@ class Connection(asyncio.Protocol):
     def _accept(self, framed: framing.Framed) -> None:
         """A head is complete: refuse it, or read its body."""
         request = framed.request
-        refused = None
-        if not framed.admitted and request is not framing.NOBODY:
-            refused = self._server.app.gate(request)
+        refused = self._server.app.gate(request) if request is not framing.NOBODY else None
         if refused is None and framed.fault is not None:
             fault = framed.fault
             refused = refusal(

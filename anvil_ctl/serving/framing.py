@@ -41,7 +41,7 @@ class Framed(msgspec.Struct, frozen=True):
     """A head that was read: the request so far, its body's length, and what is wrong with it.
 
     `close` means that the connection can't be kept in sync after the answer, `unread` that a body
-    follows which nobody reads, `admitted` that the app's gate has let this head in before.
+    follows which nobody reads.
     """
 
     request: Request
@@ -49,7 +49,6 @@ class Framed(msgspec.Struct, frozen=True):
     close: bool = False
     unread: bool = False
     fault: Fault | None = None
-    admitted: bool = False
 
 
 class _Head:

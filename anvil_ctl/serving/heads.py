@@ -7,12 +7,11 @@ without that line is remembered, which halves the time from a request's first by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import msgspec
 
 from anvil_ctl.serving.framing import Framed, read_head
-from anvil_ctl.serving.message import Limits, Reply, Request
+from anvil_ctl.serving.message import Limits
 
 # A whole line with one plain number, not continued on the next one.
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})(?=\r\n[^ \t])", re.IGNORECASE)
@@ -21,14 +20,12 @@ _MAX_SIZE = 4 << 10
 
 
 class Heads:
-    """Reads the heads of one server's clients. `gate` says from a head alone who may not come in,
-    and says the same of the same head for as long as the server lives."""
+    """Reads the heads of one server's clients."""
 
-    __slots__ = ("_gate", "_known", "_limits")
+    __slots__ = ("_known", "_limits")
 
-    def __init__(self, limits: Limits, gate: Callable[[Request], Reply | None]) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._gate = gate
         self._known: dict[bytes, Framed] = {}
 
     @property
@@ -54,6 +51,5 @@ class Heads:
         if framed.fault is None and framed.length == length:
             if len(self._known) >= _MAX_KEPT:
                 self._known.clear()
-            admitted = self._gate(framed.request) is None
-            self._known[rest] = msgspec.structs.replace(framed, admitted=admitted)
+            self._known[rest] = framed
         return framed

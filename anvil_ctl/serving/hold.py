@@ -121,10 +121,6 @@ class Hold:
         """
         if self.held:
             await self._wait(size)
-        self.count_in()
-
-    def count_in(self) -> None:
-        """Count one in that needn't wait, because nothing is held."""
         self.in_flight += 1
         self._empty.clear()
 

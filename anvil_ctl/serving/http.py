@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from anvil_ctl.serving import descriptors
@@ -26,12 +26,9 @@ class App(Protocol):
     """What a server serves."""
 
     def gate(self, request: Request) -> Reply | None:
-        """Refuse from the head alone, before any of the body is read; None lets it in.
+        """Refuse from the head alone, before any of the body is read; None lets it in."""
 
-        The same head has the same answer, which may be remembered.
-        """
-
-    def handle(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    async def handle(self, request: Request, exchange: Exchange) -> None:
         """Answer. Cancelled when the client leaves."""
 
 
@@ -48,7 +45,7 @@ class Server:
     ) -> None:
         self.app = app
         self.limits = limits or Limits()
-        self.heads = Heads(self.limits, app.gate)
+        self.heads = Heads(self.limits)
         self.envelope = envelope
         self.finished = finished
         self.loop = asyncio.get_running_loop()

@@ -67,10 +67,11 @@ class Routes:
             allow,
         )
 
-    def handle(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    async def handle(self, request: Request, exchange: Exchange) -> None:
         """Answer what `gate` let in."""
         route = _for_method(self._find(request.path), request.method)
-        return _nothing() if route is None else route.handler(request, exchange)
+        if route is not None:
+            await route.handler(request, exchange)
 
     def _methods_for(self, path: str) -> dict[str, Route]:
         if not path.endswith("/*"):
@@ -94,10 +95,6 @@ class Routes:
         self, request: Request, status: int, kind: str, message: str, *headers: tuple[str, str]
     ) -> Reply:
         return refusal(self._envelope, request.path, status, kind, message, *headers)
-
-
-async def _nothing() -> None:
-    """No route: the connection's own end of the answer says that there is none."""
 
 
 def _for_method(methods: dict[str, Route], method: str) -> Route | None:

@@ -61,3 +61,8 @@ def is_http_url(url: str) -> bool:
     # A credential belongs in the environment; the others would be lost without a word.
     usable = usable and not ("@" in parts.netloc or parts.query or parts.fragment)
     return usable and port != 0 and url.isascii() and url.isprintable() and " " not in url
+
+
+def fits_header(value: str) -> bool:
+    """Whether a header can have this value as it is: printable ASCII, on one line."""
+    return value.isascii() and value.isprintable()

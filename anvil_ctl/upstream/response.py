@@ -90,8 +90,7 @@ class Response:
     async def head(self) -> None:
         """Wait for status and headers. Raises UpstreamError."""
         if not self._headed:
-            await self._until_woken()
-            self._check()
+            await self._wait()
 
     async def pour(self, sink: Sink, at_end: Callable[[], None] | None = None) -> None:
         """Hand each piece of the body to `sink` as it arrives, until it wants no more or all is in.
@@ -103,21 +102,15 @@ class Response:
         if self._held:
             self._held = False
             self._set_reading()
+        if self._pieces and sink(self._joined()):
+            return
         self._sink = sink
         self._at_end = at_end
-        if self._pieces and sink(self._joined()):
-            self._sink = None
-            return
         # What arrived before anybody listened may have been the end of it, or wrong.
         if not self.ended or self._error is not None:
-            await self._until_woken()
-            self._check()
+            await self._wait()
         elif at_end is not None:
             at_end()
-
-    def divert(self, sink: Sink) -> None:
-        """Hand what else arrives to another sink than the one that `pour` was given."""
-        self._sink = sink
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""
@@ -272,13 +265,11 @@ class Response:
         else:
             self._connection.resume()
 
-    def _until_woken(self) -> asyncio.Future[None]:
-        """Done when there is something new, which may be an error: `_check` says so."""
-        self._check()
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
         self._waiter = self._loop.create_future()
-        return self._waiter
-
-    def _check(self) -> None:
+        await self._waiter
         if self._error is not None:
             raise self._error
 

@@ -14,10 +14,12 @@ def _clouds(survey: Survey) -> Iterator[Finding]:
     if not config.clouds:
         return
     keyless, where = survey.site.keyless(), survey.home.secrets
-    names = {each.id: each.key_env for each in config.clouds}
-    for cloud, why in keyless.items():
-        said = f"cloud {cloud}: {why}, so the router leaves it out"
-        yield warn(said, "its key", f"have a line {names[cloud]}='...' in {where}, then: {again}")
+    for each in config.clouds:
+        if (why := keyless.get(each.id)) is not None:
+            said = f"cloud {each.id}: {why}, so the router leaves it out"
+            yield warn(
+                said, "its key", f"have a line {each.key_env}='...' in {where}, then: {again}"
+            )
     without = [each for each in _without(survey) if each not in keyless]
     if without:
         said = f"the router that runs has no key of {', '.join(without)}, and {where} has"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
 
@@ -16,20 +15,12 @@ from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
 from anvil_ctl.router.dialects.recode import error_event, reader
 from anvil_ctl.upstream.failure import failed
-from anvil_ctl.upstream.response import Sink
-from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder, ServerEvent
+from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _BLANK = re.compile(rb"\n\n|\r\n\r\n")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
-# An event of one choice whose text is not empty. In JSON no text can look like its own frame.
-_FIRST_TEXT = re.compile(
-    rb'^data: ?\{[^{}\[\]]*"choices": ?\[\{[^{}\[\]]*"delta": ?\{(?:"role": ?"assistant", ?)?'
-    rb'"content": ?"[^"]',
-    re.MULTILINE,
-)
-_DONE = b"data: [DONE]\n\n"
 # The finish reason, usage and terminator of a stream fit in the second of these sizes (bytes), and
 # mostly in the first, and come in up to four reads.
 _TAILS = (512, 16 << 10)
@@ -95,31 +86,6 @@ class Passthrough:
             data = _without_usage(data)
         return data
 
-    def passing(self, write: Callable[[bytes], None]) -> Sink:
-        """`feed` and then `write`, for all that comes once `ready`, in one step where that can be.
-
-        Between two pieces of a stream its memory goes cold, so each function on a piece's way costs
-        more than what it does.
-        """
-        keep, needle, model, strip_usage = (
-            self._last.append, self._needle, self._model, self._strip_usage,
-        )  # fmt: skip
-
-        def passed(data: bytes) -> bool:
-            if (
-                self._rest
-                or not data.endswith(b"\n\n")
-                or data.find(b"error") >= 0
-                or (strip_usage and data.find(b'"usage"') >= 0)
-            ):
-                write(self.feed(data))
-                return False
-            keep(data)
-            write(data if needle is None else data.replace(needle, model))
-            return False
-
-        return passed
-
     def finish(self) -> bytes:
         """What is left. Raises UpstreamError if the answer was cut off."""
         rest, self._rest = self._rest, b""
@@ -143,21 +109,15 @@ class Passthrough:
         return data[:end]
 
     def _read_first(self, data: bytes) -> None:
-        if _FIRST_TEXT.search(data) and data.find(b'"usage"') < 0:
-            self.ready = True  # what most streams begin with; the rest would only be looked at
-        else:
-            self._decode_first(data)
-        found = _MODEL.search(data) if self._model and self._needle is None else None
-        if found is not None and found[0] != self._model:
-            self._needle = found[0]
-
-    def _decode_first(self, data: bytes) -> None:
         decoder, events = EventDecoder(), reader(self._dialect)
         for start in range(0, len(data), _STEP):
             for event in decoder.feed(data[start : start + _STEP]):
                 self._note(events.read(event))
             if self.ready:
                 break  # a fast engine's first read may hold hundreds of events more
+        found = _MODEL.search(data) if self._model and self._needle is None else None
+        if found is not None and found[0] != self._model:
+            self._needle = found[0]
 
     def _refuse_error(self, data: bytes) -> None:
         """An upstream's own error text may name hosts and paths, so it is not sent on."""
@@ -168,15 +128,6 @@ class Passthrough:
         """Read events from the last one back, until the end and its usage are known."""
         tail = b"".join(self._last)
         self._last.clear()
-        if self._dialect is Dialect.OPENAI and tail.endswith(_DONE):
-            self._ended = True
-            # The usual end: its counts stand in one event, shortly before it.
-            at = tail.rfind(b'"usage"')
-            start, end = tail.rfind(b"\ndata: ", 0, at) + 7, tail.find(b"\n", at)
-            if at > 0 and start > 6 and end > 0:
-                self._note(reader(self._dialect).read(ServerEvent("", tail[start:end])))
-                if self.usage.output is not None:
-                    return
         first, self.usage = self.usage, Usage()
         for size in _TAILS:
             start = tail.find(b"\n\n", len(tail) - size) + 2 if len(tail) > size else 0

@@ -9,8 +9,6 @@ from anvil_ctl.router.dialects.call import JSON
 
 # Where callers say which conversation, or whose, a request belongs to.
 _NAMES = frozenset({"metadata", "prompt_cache_key", "user"})
-
-
 # Two conversations whose beginnings have so many characters and their length in common are one.
 _TOLD = 16 << 10
 

@@ -48,7 +48,7 @@ class Size(msgspec.Struct, frozen=True):
 def measure(data: bytes) -> Size:
     """The size of UTF-8 text. Spaces between words are free in every tokenizer."""
     marked = data.translate(_MARKED)
-    # Words by their ends: looking for what ends in the rarer byte takes half the time.
+    # Words by their ends: a tenth faster in prose, and twice as fast where no blank is.
     words = marked.count(b". ") + marked.endswith(b".")
     solid = marked.count(b".")
     if data.isascii():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anvil_ctl.serving.framing import read_head
 from anvil_ctl.serving.heads import Heads
-from anvil_ctl.serving.message import Limits, Reply, Request
+from anvil_ctl.serving.message import Limits
 
 LIMITS = Limits(max_body=1000)
 LINES = [
@@ -27,24 +26,20 @@ LINES = [
 ]
 
 
-def everybody(_request: Request) -> None:
-    """A gate that lets all in."""
-
-
 def head(lines: list[bytes], start: bytes = b"POST /v1/messages HTTP/1.1") -> bytes:
     return b"\r\n".join([start, *lines, b"", b""])
 
 
 @given(st.lists(st.lists(st.sampled_from(LINES), max_size=5), min_size=1, max_size=12))
 def test_a_remembered_head_means_what_it_would_mean_if_it_were_new(sent: list[list[bytes]]) -> None:
-    heads = Heads(LIMITS, everybody)
+    heads = Heads(LIMITS)
     for lines in sent:
         raw = head(lines)
-        assert msgspec.structs.replace(heads.read(raw), admitted=False) == read_head(raw, LIMITS)
+        assert heads.read(raw) == read_head(raw, LIMITS)
 
 
 def test_heads_that_differ_in_their_length_alone_share_everything_else() -> None:
-    heads = Heads(LIMITS, everybody)
+    heads = Heads(LIMITS)
     first = heads.read(head([b"Host: a", b"Content-Length: 5"]))
     second = heads.read(head([b"Host: a", b"Content-Length: 17"]))
 
@@ -52,28 +47,8 @@ def test_heads_that_differ_in_their_length_alone_share_everything_else() -> None
     assert second.request is first.request
 
 
-def test_only_a_head_that_the_gate_let_in_is_remembered_as_admitted() -> None:
-    refused = Reply(401, b"no")
-    asked: list[str | None] = []
-
-    def gate(request: Request) -> Reply | None:
-        asked.append(request.headers.get("authorization"))
-        return None if asked[-1] == "Bearer right" else refused
-
-    heads = Heads(LIMITS, gate)
-
-    def admitted(credential: bytes) -> list[bool]:
-        lines = [b"Host: a", b"Authorization: " + credential, b"Content-Length: 5"]
-        return [heads.read(head(lines)).admitted for _ in range(3)]
-
-    assert admitted(b"Bearer right") == [False, True, True]
-    assert admitted(b"Bearer wrong") == [False, False, False]
-    assert admitted(b"Bearer righT") == [False, False, False]
-    assert asked == ["Bearer right", "Bearer wrong", "Bearer righT"]
-
-
 def test_a_number_of_different_heads_takes_a_bounded_amount_of_memory() -> None:
-    heads = Heads(LIMITS, everybody)
+    heads = Heads(LIMITS)
     for number in range(1000):
         framed = heads.read(head([b"X-Id: %d" % number, b"Content-Length: 5"]))
         assert framed.request.headers["x-id"] == str(number)

@@ -1,16 +1,11 @@
-"""The short way of a piece through a stream that is sent on: it must change nothing."""
+"""What a stream that is sent on as it is begins with, and what ends it."""
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.passthrough import Passthrough
-from anvil_ctl.upstream.failure import UpstreamError
 
 FIRST = b'data: {"model":"theirs","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 PIECES = (
@@ -22,48 +17,6 @@ PIECES = (
     b": a comment\n\n\n\n",
     b"data: [DONE]\n\n",
 )
-
-
-def _begun(model: bytes | None, *, include_usage: bool) -> Passthrough:
-    recoder = Passthrough(Dialect.OPENAI, model=model, include_usage=include_usage)
-    recoder.feed(FIRST)
-    assert recoder.ready
-    return recoder
-
-
-@given(
-    st.lists(st.sampled_from(PIECES), max_size=8),
-    st.lists(st.integers(1, 400), max_size=6),
-    st.sampled_from([None, b'"ours"', b'"theirs"']),
-    st.booleans(),
-)
-def test_it_writes_what_feeding_returns_however_the_bytes_are_cut(
-    pieces: list[bytes], cuts: list[int], model: bytes | None, include_usage: bool
-) -> None:
-    stream = b"".join(pieces)
-    reads = pieces
-    if cuts:  # else as a slow engine sends them, an event in each read
-        at = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
-        reads = [stream[a:b] for a, b in itertools.pairwise(at)]
-    plain, short = (_begun(model, include_usage=include_usage) for _ in range(2))
-    written: list[bytes] = []
-    passed = short.passing(written.append)
-
-    fed = [plain.feed(read) for read in reads]
-
-    assert [passed(read) for read in reads] == [False] * len(reads)
-    assert written == fed
-    assert short.whole == plain.whole
-    assert short.usage == plain.usage
-
-
-def test_an_error_in_the_stream_is_not_sent_on_by_it_either() -> None:
-    written: list[bytes] = []
-    passed = _begun(None, include_usage=True).passing(written.append)
-
-    with pytest.raises(UpstreamError, match="error_in_stream"):
-        passed(b'data: {"error":{"message":"at /secret/path"}}\n\n')
-    assert written == []
 
 
 @pytest.mark.parametrize("ended", [True, False])
