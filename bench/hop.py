@@ -103,7 +103,7 @@ _WHOLE = (
 _COUNT = re.compile(rb'"max_tokens":(\d+)')
 
 
-class _Transport(asyncio.Transport):
+class Transport(asyncio.Transport):
     """Hands what is written to `take`."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
@@ -131,13 +131,13 @@ class _Transport(asyncio.Transport):
     resume_reading = pause_reading
 
 
-class _Engine:
+class Engine:
     """The other side of each upstream connection: answers at once, each piece in a read."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def _answer(self, request: bytes) -> list[bytes]:
+    def answer(self, request: bytes) -> list[bytes]:
         """The reads that the answer comes in."""
         head = b"HTTP/1.1 200 OK\r\ncontent-type: "
         if b'"stream":true' not in request:
@@ -161,7 +161,7 @@ class _Engine:
         protocol = factory()
 
         def take(data: bytes) -> None:
-            self._loop.call_soon(read, iter(self._answer(data)))
+            self._loop.call_soon(read, iter(self.answer(data)))
 
         def read(pieces: Iterator[bytes]) -> None:
             # One piece in each turn of the loop: that is how they come from a slow engine.
@@ -170,7 +170,7 @@ class _Engine:
                 protocol.data_received(piece)
                 self._loop.call_soon(read, pieces)
 
-        transport = _Transport(take)
+        transport = Transport(take)
         protocol.connection_made(transport)
         return transport, protocol
 
@@ -183,7 +183,7 @@ class _Client:
         self._end = b""
         self._done: asyncio.Future[None] | None = None
         self._connection = Connection(server)
-        self._connection.connection_made(_Transport(self._take))
+        self._connection.connection_made(Transport(self._take))
         self.got = 0
 
     def _take(self, data: bytes) -> None:
@@ -203,7 +203,7 @@ class _Client:
         await self._done
 
 
-def _request(kind: str) -> tuple[bytes, bytes]:
+def request_of(kind: str) -> tuple[bytes, bytes]:
     """A request, and how its answer ends."""
     stream = kind.endswith("stream")
     model = "translated" if kind.startswith("translated") else "chat"
@@ -226,15 +226,15 @@ def _request(kind: str) -> tuple[bytes, bytes]:
 async def _measure(kind: str, rounds: int, profile: cProfile.Profile | None) -> list[float]:
     loop = asyncio.get_running_loop()
     pool = Pool()
-    engine = _Engine(loop)
+    engine = Engine(loop)
     connect = cast("Callable[..., Awaitable[object]]", engine.connect)
-    pool._loop = cast("asyncio.AbstractEventLoop", _Loop(loop, connect))  # noqa: SLF001
-    config = _config()
+    pool._loop = cast("asyncio.AbstractEventLoop", Loop(loop, connect))  # noqa: SLF001
+    config = bench_config()
     router = Router(config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64)
     lines = access.AccessLines(lambda data: None)
     server = Server(router.app(Auth(TOKEN)), envelope=envelope, finished=router.finished(lines))
     clients = [_Client(server, loop) for _ in range(_CLIENTS)]
-    request, end = _request(kind)
+    request, end = request_of(kind)
 
     async def ask(many: int) -> None:
         shares = [client.asks(request, end, many // _CLIENTS) for client in clients]
@@ -258,7 +258,7 @@ async def _measure(kind: str, rounds: int, profile: cProfile.Profile | None) -> 
     return took
 
 
-def _config() -> Config:
+def bench_config() -> Config:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "router.toml")
         tiers = [TIER.format(dialect=each, engine=9) for each in ("openai", "anthropic")]
@@ -266,7 +266,7 @@ def _config() -> Config:
         return configs.load(file)
 
 
-class _Loop:
+class Loop:
     """The event loop, but for its way to connect."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[..., object]) -> None:

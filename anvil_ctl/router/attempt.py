@@ -10,14 +10,14 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.deadline import Deadline
-from anvil_ctl.router.decided import cost_usd, decided, timed
+from anvil_ctl.router.deadline import NEVER, Deadline
+from anvil_ctl.router.decided import counted_words, decided, timed
 from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.delta import Delta, Usage
 from anvil_ctl.router.dialects.passthrough import Passthrough
-from anvil_ctl.router.dialects.recode import Collect, Recoder, Translate
+from anvil_ctl.router.dialects.recode import Collect, Counts, Recoder, Translate
 from anvil_ctl.router.dialects.to_anthropic import ANSWER
 from anvil_ctl.router.dialects.upstream_body import answers_by_tool, build
 from anvil_ctl.router.hindsight import Keeping, Recall, look, recall_whole
@@ -86,14 +86,18 @@ class Attempt:
         kept_back = self._handling is not Handling.RAW
         self._later = config.judgement.verify_raw and not kept_back
         self._recall: Recall | None = None
+        self._broken_off = False
         self._most = config.judgement.fallback.max_buffer if kept_back else _MAX_ANSWER
 
     def _stamp(self) -> Stamp:
         return Stamp(os.urandom(12).hex(), int(time.time()), self._shown)
 
-    async def run(self, pool: Pool) -> None:
-        """Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
-        BadRequestError if it can't be asked that; nothing was sent to the client then."""
+    async def run(self, pool: Pool) -> float | None:
+        """Answer; the seconds that the engine took, None if it broke off in the middle of it.
+
+        Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
+        BadRequestError if it can't be asked that; nothing was sent to the client then.
+        """
         if self._handling is not Handling.RAW and self._call.raw.get("n") not in (None, 1):
             raise BadRequestError("n: only one choice can be checked here")
         same = self._call.dialect is self._bound.tier.dialect
@@ -102,22 +106,21 @@ class Attempt:
         body = build(self._call, self._bound.target, stream=stream)
         limits = self._bound.streamed if stream else self._bound.buffered
         asked = time.monotonic()
-        lease = await self._bound.enter(self._until)
+        lease = None if self._bound.entered() else await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
-            response = await pool.post(
-                self._bound.endpoint,
-                body,
-                self._until.within(limits),
-                headers=self._request_headers(),
-            )
+            if self._until is not NEVER:
+                limits = self._until.within(limits)
+            headers = self._request_headers()
+            response = await pool.post(self._bound.endpoint, body, limits, headers=headers)
             try:
                 await self._answer(response, same=same)
             finally:
                 response.close()
         finally:
             self._bound.leave(lease)
-            timed(self._exchange, asked, sent)
+            took_s = timed(self._exchange, asked, sent)
+        return None if self._broken_off else took_s
 
     async def _answer(self, response: Response, *, same: bool) -> None:
         if response.status != 200:
@@ -138,19 +141,24 @@ class Attempt:
         keeping = None
         if self._later:
             recoder = keeping = Keeping(recoder, most=self._config.judgement.fallback.max_buffer)
+        relay = Relay(self._exchange, recoder, self._call.dialect, self._commit, response)
         try:
-            await Relay(self._exchange, recoder, self._call.dialect, self._commit, response).run()
+            self._broken_off = not await relay.run()
         finally:
-            self._count(recoder.usage)
+            self._count(recoder.counts())
         if keeping is not None:
             self._recall = keeping.recall(self._bound.tier.dialect, self._answer_tool())
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether an answer was sent on as it came and is to be checked now."""
+        return self._later and not self._broken_off
+
     async def look_back(self) -> None:
-        """Check an answer that was sent on as it came, where that is wanted."""
-        if self._later and "cut" not in self._exchange.fields:
-            asked = view.asked(self._call, self._judged.reading.ask)
-            limit_s = self._config.judgement.fallback.verifier_s
-            await look(self._exchange, self._recall, asked, limit_s=limit_s)
+        """Check that answer."""
+        asked = view.asked(self._call, self._judged.reading.ask)
+        limit_s = self._config.judgement.fallback.verifier_s
+        await look(self._exchange, self._recall, asked, limit_s=limit_s)
 
     def _recoder(self, *, same: bool) -> Recoder:
         call = self._call
@@ -174,7 +182,7 @@ class Attempt:
         window = Window(recoder, collect, most=self._most)
         out = await window.fill(response)
         await self._examine(window.answer)
-        self._count(window.answer.usage, window.answer)
+        self._count_whole(window.answer.usage, window.answer)
         self._commit()
         self._exchange.start(200, STREAM)
         self._exchange.write(out)
@@ -201,7 +209,7 @@ class Attempt:
             usage = recode.reader(self._call.dialect).counts(body)
             if self._later:
                 self._recall = recall_whole(body, self._call.dialect, self._answer_tool())
-            self._count(usage)
+            self._count(lambda: usage)
             self._reply(passthrough.renamed(body, self._echoed()))
             return
         deltas = recode.reader(self._bound.tier.dialect, answer=self._answer_tool()).whole(body)
@@ -211,13 +219,13 @@ class Attempt:
         if self._call.stream:
             self._replay(deltas, answer)
         elif same:
-            self._count(answer.usage, answer)
+            self._count_whole(answer.usage, answer)
             self._reply(passthrough.renamed(body, self._echoed()))
         else:
             self._render(answer)
 
     def _replay(self, deltas: list[Delta], answer: Answer) -> None:
-        self._count(answer.usage, answer)
+        self._count_whole(answer.usage, answer)
         writer = recode.writer(self._call, self._stamp())
         self._commit()
         self._exchange.start(200, STREAM)
@@ -251,7 +259,7 @@ class Attempt:
         body = recode.render(self._call, answer, self._stamp())
         if self._config.decision_headers:
             self._exchange.add("x-anvil-usage", "upstream" if counted else "estimated")
-        self._count(usage, answer)
+        self._count_whole(usage, answer)
         self._reply(body)
 
     def _reply(self, body: bytes) -> None:
@@ -279,23 +287,16 @@ class Attempt:
             tried=self._tried,
         )
 
-    def _count(self, usage: Usage, answer: Answer | None = None) -> None:
-        """Note what the engine counted; what it did not count is estimated where it can be."""
-        counted = usage.input is not None and usage.output is not None
-        if not counted:
-            if answer is not None:
-                usage = answer.counted()
-            usage = Usage(input=self._judged.reading.total.expected).updated(usage)
-        self._exchange.fields.update(
-            input_tokens=usage.input,
-            output_tokens=usage.output,
-            usage_source="upstream" if counted else "estimated",
-        )
-        if usage.cached is not None:
-            self._exchange.fields["cached_tokens"] = usage.cached
-        cost = cost_usd(self._bound.tier, usage.input, usage.output)
-        if cost:
-            self._exchange.fields["cost_usd"] = round(cost, 8)
+    def _count(self, counts: Counts, made: Usage | None = None) -> None:
+        """Note what the engine counted; what it did not is estimated as far as that can be."""
+        estimated = Usage(input=self._judged.reading.total.expected)
+        if made is not None:
+            estimated = estimated.updated(made)
+        self._exchange.note(counted_words, counts, estimated, self._bound.tier)
+
+    def _count_whole(self, usage: Usage, answer: Answer) -> None:
+        """The same of an answer that we have whole."""
+        self._count(lambda: usage, answer.counted())
 
 
 async def refused(response: Response) -> None:

@@ -94,6 +94,10 @@ class BoundTier:
         self._pool = pool
         self._leases = leases if tier.swap_group is not None else None
 
+    def entered(self) -> bool:
+        """`enter`, where there is nothing to wait for; False says to await that."""
+        return self._leases is None and self.slots.entered()
+
     async def enter(self, until: Deadline) -> Lease | None:
         """Wait for the right to use the tier: a slot, and a lease where the model is swap-managed.
 

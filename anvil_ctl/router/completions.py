@@ -15,7 +15,7 @@ from anvil_ctl.router.attempt import Attempt
 from anvil_ctl.router.bound import BoundTier, Live
 from anvil_ctl.router.config import PASSTHROUGH
 from anvil_ctl.router.deadline import HEADER, LATE, NEVER, Deadline, deadline
-from anvil_ctl.router.decided import exhausted, note
+from anvil_ctl.router.decided import exhausted, judged_words
 from anvil_ctl.router.dialects import call as calls
 from anvil_ctl.router.dialects import forwarded, responses_request
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
@@ -25,12 +25,12 @@ from anvil_ctl.router.judgement import sessions
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
 from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
 from anvil_ctl.router.judgement.plan import unchecked
-from anvil_ctl.router.judgement.policy import Candidate
+from anvil_ctl.router.judgement.policy import Candidate, Decision
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.standing import Standing
 from anvil_ctl.router.state import State
-from anvil_ctl.router.walk import Begin, Walk
+from anvil_ctl.router.walk import Walk
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import HoldFullError
 from anvil_ctl.serving.message import Request
@@ -45,7 +45,7 @@ PATHS: dict[str, Parse] = {
 _FORWARDED = {name: functools.partial(forwarded.parse, name) for name in sorted(PASSTHROUGH)}
 _Call = TypeVar("_Call", Call, Forwarded)
 Serve = Callable[[_Call, Request, Exchange, Deadline], Awaitable[Refusal | None]]
-_NOBODY = Refusal(404, "not_found", "No model of that name serves this endpoint.")
+_NO_SUCH = Refusal(404, "not_found", "No model of that name serves this endpoint.")
 
 
 class Completions:
@@ -85,8 +85,9 @@ class Completions:
             return
         try:
             call = parse(request.body)
-            until = self._until(request, exchange)
-            if await self._admitted(call, request, exchange, until):
+            most_s = state.live.config.judgement.fallback.deadline_s
+            until = deadline(request.headers.get(HEADER), most_s, exchange.started_at)
+            if state.hold.entered() or await self._admitted(call, request, exchange, until):
                 try:
                     refusal = await serve(call, request, exchange, until)
                 finally:
@@ -97,16 +98,14 @@ class Completions:
             refusal = Refusal(400, error.kind, error.message)
         except HoldFullError as error:
             refusal = waiting.turned_away(error)
-        self._refuse(refusal, request, exchange)
+        if refusal is not None:
+            self._refuse(refusal, request, exchange)
 
     async def _admitted(
         self, call: Call | Forwarded, request: Request, exchange: Exchange, until: Deadline
     ) -> bool:
-        """Wait for the end of a hold, if there is one; False where that takes too long."""
+        """Wait for the end of a hold; False where that takes too long."""
         hold = self._state.hold
-        if not hold.held:
-            await hold.enter()
-            return True
         try:
             async with asyncio.timeout(None if until is NEVER else until.left_s):
                 await waiting.enter(hold, call, request, exchange)
@@ -114,22 +113,17 @@ class Completions:
             return False
         return True
 
-    def _until(self, request: Request, exchange: Exchange) -> Deadline:
-        most_s = self._state.live.config.judgement.fallback.deadline_s
-        return deadline(request.headers.get(HEADER), most_s, exchange.started_at)
-
-    def _refuse(self, refusal: Refusal | None, request: Request, exchange: Exchange) -> None:
-        if refusal is not None:
-            told = self._state.live.config.decision_headers
-            refuse(
-                request,
-                exchange,
-                refusal.status,
-                refusal.kind,
-                refusal.message,
-                *((("x-anvil-decision-id", exchange.request_id),) if told else ()),
-                retry_after_s=refusal.retry_after_s,
-            )
+    def _refuse(self, refusal: Refusal, request: Request, exchange: Exchange) -> None:
+        told = self._state.live.config.decision_headers
+        refuse(
+            request,
+            exchange,
+            refusal.status,
+            refusal.kind,
+            refusal.message,
+            *((("x-anvil-decision-id", exchange.request_id),) if told else ()),
+            retry_after_s=refusal.retry_after_s,
+        )
 
     async def answer_now(self, request: Request, exchange: Exchange) -> None:
         """A chat completion that no hold keeps and no check looks at: for the administrator."""
@@ -138,7 +132,8 @@ class Completions:
             refusal = await self._complete(call, request, exchange, NEVER, checked=False)
         except BadRequestError as error:
             refusal = Refusal(400, error.kind, error.message)
-        self._refuse(refusal, request, exchange)
+        if refusal is not None:
+            self._refuse(refusal, request, exchange)
 
     async def _complete(
         self,
@@ -158,7 +153,10 @@ class Completions:
         hints = hints_of(request)
         session = _session(live, call, hints)
         judged = judge(live.config, name, call.raw, live.profile, live.now(session), hints=hints)
-        note(exchange, call.dialect.value, config, judged, stream=call.stream, session=session)
+        intent, decision = judged.intent, judged.decision
+        exchange.note(judged_words, call.dialect, config, intent, decision, call.stream, session)
+        if not decision.candidates:
+            return _nobody(live, decision, call.model, exchange)
         betas = request.headers.get("anthropic-beta", "")
 
         last: Attempt | None = None
@@ -182,13 +180,12 @@ class Completions:
         if config.judgement.early_commit:
             signs = waiting.early(call, exchange, self._state.hold.bounds.silence_s)
         try:
-            refusal = await self._walk(
-                live, judged, exchange, attempt, model=call.model, session=session, until=until
-            )
+            walk = self._walk(live, judged, exchange, session=session, until=until)
+            refusal = await walk.serve(live.bound(decision.candidates), attempt)
         finally:
             if signs is not None:
                 signs.stop()
-        if refusal is None and last is not None:
+        if refusal is None and last is not None and last.looks_back:
             await last.look_back()
         return refusal
 
@@ -203,10 +200,11 @@ class Completions:
         )
         # A guess would do harm: vectors of one model mean nothing beside those of another.
         if not able or name.source is Source.INFERRED:
-            return _NOBODY
+            return _NO_SUCH
         decision = msgspec.structs.replace(judged.decision, candidates=able)
         judged = msgspec.structs.replace(judged, decision=decision)
-        note(exchange, call.endpoint, live.config, judged, stream=call.stream)
+        config, intent = live.config, judged.intent
+        exchange.note(judged_words, call.endpoint, config, intent, decision, call.stream, None)
 
         def attempt(bound: BoundTier, candidate: Candidate, tried: Sequence[str]) -> Forward:
             return Forward(
@@ -215,42 +213,34 @@ class Completions:
                 candidate,
                 bound,
                 exchange,
-                config=live.config,
+                config=config,
                 tried=tried,
                 until=until,
             )
 
-        return await self._walk(live, judged, exchange, attempt, model=call.model, until=until)
+        walk = self._walk(live, judged, exchange, until=until)
+        return await walk.serve(live.bound(able), attempt)
 
-    async def _walk(
+    def _walk(
         self,
         live: Live,
         judged: Judged,
         exchange: Exchange,
-        attempt: Begin,
         *,
-        model: str,
         session: int | None = None,
         until: Deadline,
-    ) -> Refusal | None:
-        """Try the candidates; the refusal where nobody may be asked or nobody answers."""
+    ) -> Walk:
+        """The request's way along its candidates."""
         decision = judged.decision
-        if not decision.candidates:
-            refusal = refusals.nobody(decision, model, live.config.exhaustion_status)
-            exhausted(exchange, refusal, decision)
-            return refusal
-        walk = Walk(
+        return Walk(
             live.config,
             self._state.pool,
             exchange,
             Standing(live.experience, decision, session),
+            decision,
             size=judged.reading.total.expected,
             until=until,
         )
-        found = await walk.serve(live.bound(decision.candidates), attempt)
-        if found is not None:
-            exhausted(exchange, found, decision)
-        return found
 
     async def _count(self, request: Request, exchange: Exchange) -> None:
         state = self._state
@@ -272,6 +262,13 @@ class Completions:
         tokens = judged.reading.total.expected if found is None else found
         how = ("x-anvil-token-count", "estimate" if found is None else "exact")
         exchange.reply(200, msgspec.json.encode({"input_tokens": tokens}), headers=(how,))
+
+
+def _nobody(live: Live, decision: Decision, model: str, exchange: Exchange) -> Refusal:
+    """The refusal where no tier may even be asked."""
+    refusal = refusals.nobody(decision, model, live.config.exhaustion_status)
+    exhausted(exchange, refusal, decision)
+    return refusal
 
 
 def hints_of(request: Request) -> Hints:

@@ -7,6 +7,9 @@ import logging
 import time
 
 from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.dialects.delta import Usage
+from anvil_ctl.router.dialects.recode import Counts
+from anvil_ctl.router.judgement.intent import Intent
 from anvil_ctl.router.judgement.judge import Judged, substitution
 from anvil_ctl.router.judgement.plan import Handling
 from anvil_ctl.router.judgement.policy import Candidate, Decision, Drop
@@ -20,38 +23,37 @@ _LONGEST = 256
 _64_BITS = (1 << 64) - 1
 
 
-def note(
-    exchange: Exchange,
+def judged_words(  # noqa: PLR0917 - by position, as `Exchange.note` calls it
     dialect: str,
     config: Config,
-    judged: Judged,
-    *,
+    intent: Intent,
+    decision: Decision,
     stream: bool,
-    session: int | None = None,
-) -> None:
-    """Note who may answer a request, and why nobody else. `session` is a salted hash."""
-    decision = judged.decision
-    exchange.fields.update(
-        dialect=dialect,
-        stream=stream,
-        source=judged.intent.source,
-        preset=judged.intent.preset,
-        work_class=decision.work,
-        candidates=[each.tier.id for each in decision.candidates],
-        mapping_version=config.mapping_version,
-    )
+    session: int | None,
+) -> dict[str, object]:
+    """Who may answer a request, and why nobody else. `session` is a salted hash."""
+    words: dict[str, object] = {
+        "dialect": dialect,
+        "stream": stream,
+        "source": intent.source,
+        "preset": intent.preset,
+        "work_class": decision.work,
+        "candidates": [each.tier.id for each in decision.candidates],
+        "mapping_version": config.mapping_version,
+    }
     if config.mode:
-        exchange.fields["mode"] = config.mode
+        words["mode"] = config.mode
     if session is not None:
-        exchange.fields["session"] = f"{session & _64_BITS:016x}"
+        words["session"] = f"{session & _64_BITS:016x}"
     if decision.drops:
-        exchange.fields["dropped"] = dict(decision.drops)
+        words["dropped"] = dict(decision.drops)
     if decision.deferred:
-        exchange.fields["deferred"] = list(decision.deferred)
+        words["deferred"] = list(decision.deferred)
     if decision.ambiguous:
-        exchange.fields["ambiguous"] = True
+        words["ambiguous"] = True
     if decision.gate != "on":
-        exchange.fields["gate"] = decision.gate
+        words["gate"] = decision.gate
+    return words
 
 
 def decided(
@@ -68,26 +70,13 @@ def decided(
 
     The decision's id is the request's, so that header, log line and record are found by one word.
     """
-    first = time.monotonic() - exchange.started_at
+    first_s = time.monotonic() - exchange.started_at
     stands_in = substitution(judged, len(tried))
-    tier = candidate.tier
-    exchange.fields.update(
-        tier=tier.id,
-        privacy="local" if tier.local else "cloud",
-        served_model=tier.model,
-        verdict=candidate.verdict,
-        handling=handling,
-        fell_back=len(tried) > 1,
-        tried=">".join(tried),
-        first_byte_ms=round(first * 1000, 1),
-    )
-    if stands_in is not None:
-        exchange.fields["substitution"] = stands_in
+    exchange.note(_decided_words, candidate, handling, tried, stands_in, first_s)
     if not config.decision_headers:
         return
-    exchange.add_lines(b"x-anvil-decision-id: %b\r\n" % exchange.request_id.encode())
     lines = _lines(
-        tier.id,
+        candidate.tier.id,
         model[:_LONGEST],
         config.mode,
         judged.intent.source,
@@ -98,7 +87,30 @@ def decided(
         tried,
         config.mapping_version,
     )
-    exchange.add_lines(lines)
+    exchange.add_lines(b"x-anvil-decision-id: %b\r\n%b" % (exchange.request_id.encode(), lines))
+
+
+def _decided_words(
+    candidate: Candidate,
+    handling: Handling,
+    tried: tuple[str, ...],
+    stands_in: str | None,
+    first_s: float,
+) -> dict[str, object]:
+    tier = candidate.tier
+    words: dict[str, object] = {
+        "tier": tier.id,
+        "privacy": "local" if tier.local else "cloud",
+        "served_model": tier.model,
+        "verdict": candidate.verdict,
+        "handling": handling,
+        "fell_back": len(tried) > 1,
+        "tried": ">".join(tried),
+        "first_byte_ms": round(first_s * 1000, 1),
+    }
+    if stands_in is not None:
+        words["substitution"] = stands_in
+    return words
 
 
 def exhausted(exchange: Exchange, refusal: Refusal, decision: Decision) -> None:
@@ -117,10 +129,36 @@ def exhausted(exchange: Exchange, refusal: Refusal, decision: Decision) -> None:
         log.warning(said, ", ".join(tiers), extra={"fields": fields})
 
 
-def timed(exchange: Exchange, asked: float, sent: float) -> None:
-    """Note what the last attempt took: `asked` for its turn, `sent`, and over now (monotonic)."""
-    exchange.fields["queue_ms"] = round((sent - asked) * 1000, 1)
-    exchange.fields["upstream_ms"] = round((time.monotonic() - sent) * 1000, 1)
+def timed(exchange: Exchange, asked: float, sent: float) -> float:
+    """Note what the last attempt took: `asked` for its turn, `sent`, and over now (monotonic).
+
+    Returns the seconds that the engine took.
+    """
+    took_s = time.monotonic() - sent
+    exchange.note(_timed_words, sent - asked, took_s)
+    return took_s
+
+
+def _timed_words(queue_s: float, took_s: float) -> dict[str, object]:
+    return {"queue_ms": round(queue_s * 1000, 1), "upstream_ms": round(took_s * 1000, 1)}
+
+
+def counted_words(counts: Counts, estimated: Usage, tier: Tier) -> dict[str, object]:
+    """What the engine counted; what it did not is what was `estimated`, where that could be."""
+    counted = counts()
+    usage = estimated.updated(counted)
+    known = counted.input is not None and counted.output is not None
+    words: dict[str, object] = {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "usage_source": "upstream" if known else "estimated",
+    }
+    if usage.cached is not None:
+        words["cached_tokens"] = usage.cached
+    cost = cost_usd(tier, usage.input, usage.output)
+    if cost:
+        words["cost_usd"] = round(cost, 8)
+    return words
 
 
 def cost_usd(tier: Tier, tokens_in: int | None, tokens_out: int | None) -> float:

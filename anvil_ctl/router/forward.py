@@ -10,13 +10,13 @@ import msgspec
 from anvil_ctl.router.attempt import refused
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.deadline import Deadline
+from anvil_ctl.router.deadline import NEVER, Deadline
 from anvil_ctl.router.decided import decided, timed
 from anvil_ctl.router.dialects import forwarded, passthrough
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.delta import Usage
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.dialects.passthrough import Passthrough
+from anvil_ctl.router.dialects.recode import Counts
 from anvil_ctl.router.judgement.judge import Judged
 from anvil_ctl.router.judgement.plan import Handling
 from anvil_ctl.router.judgement.policy import Candidate
@@ -54,39 +54,46 @@ class Forward:
         self._until = until
         self._model = bound.tier.model or request.model
         self._echoed = msgspec.json.encode(request.model) if config.echo_model else None
+        self._broken_off = False
 
-    async def run(self, pool: Pool) -> None:
-        """Raises UpstreamError if the tier failed and nothing was sent to the client."""
+    async def run(self, pool: Pool) -> float | None:
+        """Answer; the seconds that the engine took, None if it broke off in the middle of it.
+
+        Raises UpstreamError if the tier failed and nothing was sent to the client.
+        """
         body = forwarded.body(self._request, self._model)
         limits = self._bound.streamed if self._request.stream else self._bound.buffered
         asked = time.monotonic()
-        lease = await self._bound.enter(self._until)
+        lease = None if self._bound.entered() else await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
+            if self._until is not NEVER:
+                limits = self._until.within(limits)
             line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")
-            response = await pool.post(
-                self._endpoint, body, self._until.within(limits), headers=line
-            )
+            response = await pool.post(self._endpoint, body, limits, headers=line)
             try:
                 await self._answer(response)
             finally:
                 response.close()
         finally:
             self._bound.leave(lease)
-            timed(self._exchange, asked, sent)
+            took_s = timed(self._exchange, asked, sent)
+        return None if self._broken_off else took_s
 
     async def _answer(self, response: Response) -> None:
         if response.status != 200:
             await refused(response)
         if "text/event-stream" in response.headers.get("content-type", "").lower():
             recoder = Passthrough(Dialect.OPENAI, model=self._echoed, include_usage=True)
+            relay = Relay(self._exchange, recoder, Dialect.OPENAI, self._commit, response)
             try:
-                await Relay(self._exchange, recoder, Dialect.OPENAI, self._commit, response).run()
+                self._broken_off = not await relay.run()
             finally:
-                self._count(recoder.usage)
+                self._exchange.note(_counted_words, recoder.counts())
             return
         body = await response.read(_MAX_ANSWER)
-        self._count(forwarded.usage(body))
+        usage = forwarded.usage(body)
+        self._exchange.note(_counted_words, lambda: usage)
         named = self._echoed if b'"model"' in body else None
         self._commit()
         self._exchange.reply(200, passthrough.renamed(body, named))
@@ -102,5 +109,7 @@ class Forward:
             tried=self._tried,
         )
 
-    def _count(self, usage: Usage) -> None:
-        self._exchange.fields.update(input_tokens=usage.input, output_tokens=usage.output)
+
+def _counted_words(counts: Counts) -> dict[str, object]:
+    usage = counts()
+    return {"input_tokens": usage.input, "output_tokens": usage.output}

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from anvil_ctl.router.dialects import recode
 from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.delta import Usage
-from anvil_ctl.router.dialects.recode import Collect, Recoder
+from anvil_ctl.router.dialects.recode import Collect, Counts, Recoder
 from anvil_ctl.router.tally import PASSED, TOO_LARGE
 from anvil_ctl.router.verify.chain import verify
 from anvil_ctl.router.verify.view import Asked, view
@@ -42,10 +41,9 @@ class Keeping:
         """Whether the answer has reached its terminator."""
         return self._recoder.whole
 
-    @property
-    def usage(self) -> Usage:
-        """Token counts seen so far."""
-        return self._recoder.usage
+    def counts(self) -> Counts:
+        """What gives the token counts seen so far."""
+        return self._recoder.counts()
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from anvil_ctl.router.dialects.anthropic_writer import PING
 from anvil_ctl.router.dialects.call import Dialect
+from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Recoder
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.failure import UpstreamError, failed
@@ -54,8 +55,11 @@ class Relay:
         self._seen = 0
         self._ping: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Relay to the end. Raises UpstreamError only while nothing has been sent."""
+    async def run(self) -> bool:
+        """Relay to the end; False if the engine's answer broke off before it.
+
+        Raises UpstreamError only while nothing has been sent.
+        """
         try:
             await self._response.pour(self._feed, self._finish)
         except UpstreamError:
@@ -66,10 +70,12 @@ class Relay:
                 self._finish()
             else:
                 self._cut()
+                return False
         finally:
             self._exchange.flow = None
             if self._ping is not None:
                 self._ping.cancel()
+        return True
 
     def _feed(self, data: bytes) -> bool:
         """A piece of the engine's stream: the one step between its socket and the client's."""
@@ -88,14 +94,17 @@ class Relay:
             self._exchange.write(self._out)
             self._out = b""
             self._begun = True
+            if isinstance(self._recoder, Passthrough):
+                self._response.divert(self._recoder.passing(self._write))
         elif len(self._out) > _MAX_UNCOMMITTED:
             raise failed("no_content")
 
     def _finish(self) -> None:
         """All is in: send what is left, and the end."""
         self._out += self._recoder.finish()
-        self._start()
-        self._exchange.write(self._out)
+        if not self._begun:
+            self._start()
+        self._write(self._out)
         self._exchange.end()
 
     def _cut(self) -> None:

@@ -35,6 +35,12 @@ class Slots:
                 await self._free.acquire()
         self.in_flight += 1
 
+    def entered(self) -> bool:
+        """`enter`, where there is nothing to wait for; False says to await that."""
+        if self._free is None:
+            self.in_flight += 1
+        return self._free is None
+
     def leave(self) -> None:
         """Give the slot back, in every exit."""
         self.in_flight -= 1

@@ -53,8 +53,7 @@ class State:
 
     def finished(self, exchange: Exchange) -> None:
         """Keep and count a request that has been answered or cut off, if it was routed."""
-        if "source" in exchange.fields:
-            self._over(exchange)
+        self._over(exchange)
 
     @property
     def records(self) -> Records:
@@ -71,6 +70,8 @@ class State:
     def _write_up(self, over: Sequence[Exchange]) -> None:
         offset = wall_clock()
         for exchange in over:
+            if "source" not in exchange.fields:
+                continue
             seconds = exchange.ended_at - exchange.started_at
             exchange.fields["outcome"] = outcome(exchange.fields, exchange.status)
             record = self._records.add(exchange, seconds, exchange.ended_at + offset)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 from anvil_ctl.router import refusal as refusals
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.deadline import LATE, NEVER, Deadline
-from anvil_ctl.router.decided import cost_usd
+from anvil_ctl.router.decided import cost_usd, exhausted
 from anvil_ctl.router.dialects.call import BadRequestError
-from anvil_ctl.router.judgement.policy import Candidate
+from anvil_ctl.router.judgement.policy import Candidate, Decision
 from anvil_ctl.router.refusal import Failed, Refusal
 from anvil_ctl.router.slots import BUSY
 from anvil_ctl.router.standing import Standing
@@ -28,9 +28,12 @@ log = logging.getLogger(__name__)
 class Try(Protocol):
     """One request at one tier."""
 
-    async def run(self, pool: Pool) -> None:
-        """Answer. Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
-        BadRequestError if the tier can't be asked that; then nothing was sent to the client."""
+    async def run(self, pool: Pool) -> float | None:
+        """Answer; the seconds that the engine took, None if it broke off in the middle of it.
+
+        Raises UpstreamError if the tier failed, UnsoundError if its answer did, and
+        BadRequestError if the tier can't be asked that; then nothing was sent to the client.
+        """
 
 
 # Makes the attempt at a tier, given the tiers tried up to and with it.
@@ -46,6 +49,7 @@ class Walk:
         pool: Pool,
         exchange: Exchange,
         standing: Standing,
+        decision: Decision,
         *,
         size: int = 0,
         until: Deadline = NEVER,
@@ -54,6 +58,7 @@ class Walk:
         self._pool = pool
         self._exchange = exchange
         self._standing = standing
+        self._decision = decision
         self._size = size
         self._until = until
         self._spent = 0
@@ -89,9 +94,9 @@ class Walk:
             if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
                 self._exchange.fields["budget_stop"] = True
                 break
-            if self._until.over:  # 3
+            if self._until is not NEVER and self._until.over:  # 3
                 break
-            if not refusals.worth_trying(bound.tier, self._failed):  # 4
+            if self._failed and not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
             if self._until is not NEVER and self._too_slow(bound.tier):  # 5
                 continue
@@ -100,7 +105,9 @@ class Walk:
                 continue
             if await self._try(bound, candidate, attempt):  # 7
                 return None
-        return self._refusal()
+        refusal = self._refusal()
+        exhausted(self._exchange, refusal, self._decision)
+        return refusal
 
     def _too_slow(self, tier: Tier) -> bool:
         if self._standing.least_s(tier) <= self._until.left_s:
@@ -114,7 +121,7 @@ class Walk:
         self._tried.append(tier.id)
         self._spent += self._size
         try:
-            await attempt(bound, candidate, self._tried).run(self._pool)
+            took_s = await attempt(bound, candidate, self._tried).run(self._pool)
         except BadRequestError as error:
             self._untranslatable = error
             self._failed.append((tier, Failure("untranslatable", Action.STOP)))
@@ -136,22 +143,21 @@ class Walk:
             self._standing.left(tier)
             raise
         else:
-            self._ended(bound)
+            self._ended(bound, took_s)
             return True
         self._exchange.fields["failed"] = [(t.id, failure.reason) for t, failure in self._failed]
         return False
 
-    def _ended(self, bound: BoundTier) -> None:
+    def _ended(self, bound: BoundTier, took_s: float | None) -> None:
         """The answer was the client's, even if the engine broke off in the middle of it."""
-        fields = self._exchange.fields
-        if "cut" in fields:
+        if took_s is None:
             self._blame(bound.tier, Failure("cut"))
         else:
-            took_ms = cast("float", fields["upstream_ms"])
-            self._standing.served(bound.tier, took_ms / 1000)
+            self._standing.served(bound.tier, took_s)
         if self._skipped:
-            fields["skipped"] = self._skipped
+            self._exchange.fields["skipped"] = self._skipped
         if self._wasted_usd:
+            fields = self._exchange.fields
             served = fields.get("cost_usd")
             served = served if isinstance(served, float) else 0.0
             fields["cost_usd"] = round(served + self._wasted_usd, 8)

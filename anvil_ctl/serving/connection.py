@@ -20,7 +20,8 @@ import msgspec
 
 from anvil_ctl.serving import framing
 from anvil_ctl.serving.envelope import refusal
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler, to_nobody
+from anvil_ctl.serving.heads import Verdict
 from anvil_ctl.serving.message import Reply, Request
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class _Turn(msgspec.Struct):
     """A request that has its place in the order of answers."""
 
     request: Request
-    refusal: Reply | None
+    answer: Verdict
     close: bool
     # A body follows that is not read.
     linger: bool = False
@@ -70,15 +71,12 @@ class Connection(asyncio.Protocol):
         self._discarded: int | None = None
         self._behind = False
         self.writable = True
-        # The transport's own `write` while there is one: a chunk costs no call in between.
-        self.send: Callable[[bytes], object] = _to_nobody
         self.deadline = _FOREVER
 
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.send = self._transport.write
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -89,7 +87,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
-        self.send = _to_nobody
+        if self._exchange is not None:
+            self._exchange.left()
         self._server.leave(self)
         self._queue.clear()
         if self._resumed is not None and not self._resumed.done():
@@ -102,7 +101,7 @@ class Connection(asyncio.Protocol):
             self._discard(len(data))
             return
         if self._reading is not None:
-            data = self._take(data)
+            data = self._take(self._reading, data)
         if data:
             self._head = self._head + data if self._head else data
             self._parse()
@@ -139,15 +138,18 @@ class Connection(asyncio.Protocol):
             end = self._head.find(b"\r\n\r\n") + 4
             if end < 4 or end > self._server.limits.max_head:
                 if len(self._head) > self._server.limits.max_head:
-                    self._accept(framing.too_long(self._head, self._server.limits))
+                    self._accept(framing.too_long(self._head, self._server.limits), None)
                 elif self._exchange is None:
                     self._start_read_clock()
                 return
             raw, rest = self._head[:end], self._head[end:]
             self._head = b""
-            self._accept(self._server.heads.read(raw))
+            self._accept(*self._server.heads.read(raw))
             if self._discarded is None and rest:
-                self._head = self._take(rest) if self._reading is not None else rest
+                reading = self._reading
+                self._head = rest if reading is None else self._take(reading, rest)
+            if self._reading is not None and self._exchange is None:
+                self._await_request()
         self._fall_behind()
 
     def _fall_behind(self) -> None:
@@ -165,25 +167,21 @@ class Connection(asyncio.Protocol):
             if not self._behind and not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    def _accept(self, framed: framing.Framed) -> None:
+    def _accept(self, framed: framing.Framed, verdict: Verdict) -> None:
         """A head is complete: refuse it, or read its body."""
-        request = framed.request
-        refused = self._server.app.gate(request) if request is not framing.NOBODY else None
-        if refused is None and framed.fault is not None:
-            fault = framed.fault
-            refused = refusal(
+        request, fault, answer = framed.request, framed.fault, verdict
+        if fault is not None and not isinstance(answer, Reply):
+            answer = refusal(
                 self._server.envelope, request.path, fault.status, fault.kind, fault.message
             )
         expects = "expect" in request.headers and _expects(framed)
-        if refused is not None and (framed.length > _DRAIN or framed.fault or expects):
-            self._begin(_Turn(request, refused, close=True, linger=True))
+        if isinstance(answer, Reply) and (framed.length > _DRAIN or fault is not None or expects):
+            self._begin(_Turn(request, answer, close=True, linger=True))
             return
-        turn = _Turn(request, refused, framed.close, framed.unread, expects)
+        turn = _Turn(request, answer, framed.close, framed.unread, expects)
         if framed.length:
             self._missing = framed.length
             self._reading = turn
-            if self._exchange is None:
-                self._await_request()
         else:
             self._begin(turn)
 
@@ -195,18 +193,18 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._start_read_clock()
 
-    def _take(self, data: bytes) -> bytes:
+    def _take(self, turn: _Turn, data: bytes) -> bytes:
         """Collect body bytes; returns what belongs to the next request."""
         part, rest = data[: self._missing], data[self._missing :]
         self._missing -= len(part)
-        turn = cast("_Turn", self._reading)
-        if turn.refusal is None:
+        refused = isinstance(turn.answer, Reply)
+        if not refused:
             self._body.append(part)
         if self._missing == 0:
             body = part if len(self._body) == 1 else b"".join(self._body)
             self._body.clear()
             self._reading = None
-            if turn.refusal is None:
+            if not refused:
                 turn.request = msgspec.structs.replace(turn.request, body=body)
             self._begin(turn)
         return rest
@@ -251,14 +249,14 @@ class Connection(asyncio.Protocol):
         self._turn = turn
         if self.writable:
             self.deadline = _FOREVER
-        if turn.refusal is not None:
-            exchange.send(turn.refusal)
-            return
-        self._task = self._server.loop.create_task(self._run(request, exchange))
+        if isinstance(turn.answer, Reply):
+            exchange.send(turn.answer)
+        elif turn.answer is not None:
+            self._task = self._server.loop.create_task(self._run(turn.answer, request, exchange))
 
-    async def _run(self, request: Request, exchange: Exchange) -> None:
+    async def _run(self, handler: Handler, request: Request, exchange: Exchange) -> None:
         try:
-            await self._server.app.handle(request, exchange)
+            await handler(request, exchange)
         except asyncio.CancelledError:
             exchange.fields["cancelled"] = True
             raise
@@ -278,6 +276,10 @@ class Connection(asyncio.Protocol):
 
     # Wire
 
+    @property
+    def send(self) -> Callable[[bytes], object]:
+        return to_nobody if self._transport is None else self._transport.write
+
     def resumed(self) -> asyncio.Future[None]:
         if self._resumed is None or self._resumed.done():
             self._resumed = self._server.loop.create_future()
@@ -285,7 +287,7 @@ class Connection(asyncio.Protocol):
 
     def completed(self, exchange: Exchange, *, keep: bool) -> None:
         turn = self._turn
-        if turn is not None and turn.refusal is not None:
+        if turn is not None and isinstance(turn.answer, Reply):
             self._server.finished(exchange)
         self._exchange = None
         self._task = None
@@ -373,10 +375,6 @@ def _expects(framed: framing.Framed) -> bool:
     """Whether the client waits to be told to send the body; HTTP/1.0 knows no such word."""
     expectation = framed.request.headers["expect"].lower()
     return expectation == "100-continue" and framed.length > 0 and not framed.request.http10
-
-
-def _to_nobody(_data: bytes) -> None:
-    """The client has left."""
 
 
 def _log_fault(request: Request, exchange: Exchange, error: Exception) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
+from anvil_ctl.serving.chunks import HEADS, LONGEST
 from anvil_ctl.serving.message import JSON, Headers, Reply, Request
 
 _STATUS_LINES = {
@@ -24,8 +25,9 @@ class Wire(Protocol):
     def writable(self) -> bool:
         """False while the peer reads more slowly than we write."""
 
-    def send(self, data: bytes, /) -> object:
-        """Write, never blocking."""
+    @property
+    def send(self) -> Callable[[bytes], object]:
+        """Writes, never blocking; good until the exchange is told that the client has `left`."""
 
     def resumed(self) -> asyncio.Future[None]:
         """Done once the connection is writable again."""
@@ -47,34 +49,20 @@ class Flow(Protocol):
 class Exchange:
     """One answer: `reply` gives it whole, `start`, `write` and `end` give it in chunks.
 
-    All of these only queue bytes; `drain` waits for a slow client. What `fields` holds goes into
-    the request's access line.
+    All of these only queue bytes; `drain` waits for a slow client.
     """
 
     __slots__ = (
-        "_added",
-        "_bodiless",
-        "_chunked",
-        "_close",
-        "_event",
-        "_http10",
-        "_wire",
-        "complete",
-        "ended_at",
-        "fields",
-        "flow",
-        "method",
-        "path",
-        "request_id",
-        "sent",
-        "started_at",
-        "status",
-    )
+        "_added", "_bodiless", "_chunked", "_close", "_event", "_fields", "_http10", "_notes",
+        "_send", "_wire", "complete", "ended_at", "flow", "method", "path", "request_id", "sent",
+        "started_at", "status",
+    )  # fmt: skip
 
     def __init__(
         self, wire: Wire, request: Request, request_id: str, *, close: bool, started_at: float
     ) -> None:
         self._wire = wire
+        self._send = wire.send
         self._bodiless = request.method == "HEAD"
         self._http10 = request.http10
         self._close = close
@@ -90,7 +78,25 @@ class Exchange:
         self.sent = 0
         self.complete = False
         self.flow: Flow | None = None
-        self.fields: dict[str, object] = {}
+        self._fields: dict[str, object] = {}
+        self._notes: list[tuple[Callable[..., Mapping[str, object]], tuple[object, ...]]] = []
+
+    def note(self, words: Callable[..., Mapping[str, object]], *facts: object) -> None:
+        """Have `words(*facts)` among the `fields` from now on, put together when they are read.
+
+        That is after the answer, for many at once (`Aftermath`). Until then the facts are kept: no
+        texts of a request or an answer.
+        """
+        self._notes.append((words, facts))
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What is told of this request in its access line, and by whoever counts."""
+        if self._notes:
+            notes, self._notes = self._notes, []
+            for words, facts in notes:
+                self._fields.update(words(*facts))
+        return self._fields
 
     @property
     def started(self) -> bool:
@@ -164,9 +170,15 @@ class Exchange:
         if not data or self._bodiless:
             return
         if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            size = len(data)
+            head = HEADS[size] if size < LONGEST else b"%x\r\n" % size
+            data = b"".join((head, data, b"\r\n"))
         self.sent += len(data)
-        self._wire.send(data)
+        self._send(data)
+
+    def left(self) -> None:
+        """The client is gone: nobody gets what is still written."""
+        self._send = to_nobody
 
     async def drain(self) -> None:
         """Wait while the client reads more slowly than we write."""
@@ -200,7 +212,7 @@ class Exchange:
 
     def _put(self, data: bytes) -> None:
         self.sent += len(data)
-        self._wire.send(data)
+        self._send(data)
 
     def _finish(self, *, keep: bool) -> None:
         self.complete = True
@@ -208,11 +220,18 @@ class Exchange:
         self._wire.completed(self, keep=keep)
 
 
+Handler = Callable[[Request, Exchange], Awaitable[None]]
+
+
 @functools.lru_cache(maxsize=256)
 def header_lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     """Headers as they are sent. A server sends the same few sets again and again."""
     lines = "".join(f"{name}: {_one_line(value)}\r\n" for name, value in headers)
     return lines.encode("latin-1", "replace")
+
+
+def to_nobody(_data: bytes) -> None:
+    """Where bytes go whose client has left."""
 
 
 def _one_line(value: str) -> str:

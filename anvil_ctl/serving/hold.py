@@ -42,16 +42,15 @@ _RETRY_S = 5
 class Hold:
     """Counts requests in flight, and lets them wait while it is held.
 
-    Used from one event loop only. A hold ends by itself after its `max_s`, because the command
-    that asked for it may have been killed.
+    Used from one event loop only. `held`: new requests wait. A hold ends by itself after its
+    `max_s`, because the command that asked for it may have been killed.
     """
 
     def __init__(self, bounds: Bounds = DEFAULT) -> None:
         self.bounds = bounds
+        self.held = False
         self._open = asyncio.Event()
-        self._open.set()
         self._empty = asyncio.Event()
-        self._empty.set()
         self._expiry: asyncio.TimerHandle | None = None
         self._expected_at: float | None = None
         self.reason: str | None = None
@@ -60,11 +59,6 @@ class Hold:
         self.in_flight = 0
         # The exchanges that wait, as far as they said so: whoever cuts what runs spares them.
         self.waiters: set[object] = set()
-
-    @property
-    def held(self) -> bool:
-        """Whether new requests wait."""
-        return not self._open.is_set()
 
     @property
     def expected_s(self) -> float | None:
@@ -80,6 +74,7 @@ class Hold:
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(max_s, self._expire, max_s)
         self._expected_at = None if expected_s is None else loop.time() + expected_s
+        self.held = True
         self._open.clear()
         self.reason = reason
         log.info("holding new requests: %s (at most %.0f s)", reason, max_s)
@@ -92,6 +87,7 @@ class Hold:
         if self.held:
             log.info("released %d held requests: %s", self.waiting, self.reason)
         self.reason = self._expected_at = None
+        self.held = False
         self._open.set()
 
     def admitted(self) -> _Admission:
@@ -102,8 +98,9 @@ class Hold:
         """Wait until no admitted request is left; False if that takes over `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
-                # The event may be set and the counter up again by the time this task runs.
+                # The counter may be up again by the time this task runs.
                 while self.in_flight:
+                    self._empty.clear()
                     await self._empty.wait()
         except TimeoutError:
             return False
@@ -122,7 +119,13 @@ class Hold:
         if self.held:
             await self._wait(size)
         self.in_flight += 1
-        self._empty.clear()
+
+    def entered(self) -> bool:
+        """`enter`, where there is nothing to wait for; False says to await that."""
+        if self.held:
+            return False
+        self.in_flight += 1
+        return True
 
     async def _wait(self, size: int) -> None:
         bounds = self.bounds

@@ -12,7 +12,7 @@ from typing import Protocol
 from anvil_ctl.serving import descriptors
 from anvil_ctl.serving.connection import Connection
 from anvil_ctl.serving.envelope import Envelope, openai_envelope
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler
 from anvil_ctl.serving.heads import Heads
 from anvil_ctl.serving.message import Limits, Reply, Request
 
@@ -25,11 +25,12 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 class App(Protocol):
     """What a server serves."""
 
-    def gate(self, request: Request) -> Reply | None:
-        """Refuse from the head alone, before any of the body is read; None lets it in."""
+    def gate(self, request: Request) -> Reply | Handler:
+        """Who answers, or the refusal: from the head alone, before any of the body is read.
 
-    async def handle(self, request: Request, exchange: Exchange) -> None:
-        """Answer. Cancelled when the client leaves."""
+        The same head has the same handler, so that is remembered. A handler is cancelled when its
+        client leaves.
+        """
 
 
 class Server:
@@ -45,7 +46,7 @@ class Server:
     ) -> None:
         self.app = app
         self.limits = limits or Limits()
-        self.heads = Heads(self.limits)
+        self.heads = Heads(self.limits, app.gate)
         self.envelope = envelope
         self.finished = finished
         self.loop = asyncio.get_running_loop()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import msgspec
 
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import Envelope, openai_envelope, refusal
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Handler
 from anvil_ctl.serving.message import Reply, Request
-
-Handler = Callable[[Request, Exchange], Awaitable[None]]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -40,8 +38,8 @@ class Routes:
         for route in routes:
             self._methods_for(route.path)[route.method] = route
 
-    def gate(self, request: Request) -> Reply | None:
-        """Refuse who may not call, and what nobody answers."""
+    def gate(self, request: Request) -> Reply | Handler:
+        """Who answers; a refusal of who may not call, and of what nobody answers."""
         methods = self._find(request.path)
         route = _for_method(methods, request.method)
         if not (route is not None and route.open) and not self._auth.admits(request.headers):
@@ -53,7 +51,7 @@ class Routes:
                 ("www-authenticate", "Bearer"),
             )
         if route is not None:
-            return None
+            return route.handler
         if not methods:
             return self._refuse(request, HTTPStatus.NOT_FOUND, "not_found", "Not found.")
         allow = ("allow", _allowed(methods))
@@ -66,12 +64,6 @@ class Routes:
             "This path does not answer that method.",
             allow,
         )
-
-    async def handle(self, request: Request, exchange: Exchange) -> None:
-        """Answer what `gate` let in."""
-        route = _for_method(self._find(request.path), request.method)
-        if route is not None:
-            await route.handler(request, exchange)
 
     def _methods_for(self, path: str) -> dict[str, Route]:
         if not path.endswith("/*"):

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httptools
 import msgspec
 
 from anvil_ctl.upstream.failure import UpstreamError, failed
-from anvil_ctl.upstream.watch import Watch
+from anvil_ctl.upstream.incoming import Incoming
+from anvil_ctl.upstream.watch import PERIOD_S, Watch
 
 if TYPE_CHECKING:
     from anvil_ctl.upstream.connection import Connection
@@ -45,14 +46,15 @@ class Response:
     """
 
     __slots__ = (
-        "_at_end", "_closed", "_connection", "_error", "_headed", "_heard", "_held", "_last",
-        "_limit", "_limits", "_loop", "_over", "_parser", "_paused", "_pieces", "_reusable",
-        "_sink", "_size", "_time", "_waiter", "_watch", "ended", "headers", "on_body", "status",
+        "_at_end", "_chunked", "_closed", "_connection", "_error", "_headed", "_heard", "_held",
+        "_incoming", "_last", "_limit", "_limits", "_loop", "_paused", "_pieces", "_sink", "_size",
+        "_time", "_waiter", "_watch", "ended", "headers", "status",
     )  # fmt: skip
 
     def __init__(
         self,
         connection: Connection,
+        incoming: Incoming,
         loop: asyncio.AbstractEventLoop,
         limits: Deadlines,
         watch: Watch,
@@ -61,11 +63,9 @@ class Response:
         self.headers: dict[str, str] = {}
         self.ended = False
         self._connection = connection
+        self._incoming = incoming
+        self._pieces = incoming.pieces
         self._loop = loop
-        self._pieces: list[bytes] = []
-        # httptools calls this for each piece of the body; a method of ours would only do the same.
-        self.on_body = self._pieces.append
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._headed = False
         self._size = 0
@@ -74,43 +74,47 @@ class Response:
         self._error: UpstreamError | None = None
         self._paused = False
         self._held = False
-        self._over = False
         self._closed = False
-        self._reusable = False
+        self._chunked = False
         self._limits = limits
         self._limit = limits.first_byte_s
         self._time = loop.time
-        self._heard = loop.time()
+        self._heard = self._time()
         self._last = self._heard + limits.total_s
         self._watch = watch
         watch.add(self, self._heard + self._limit)
 
     # the caller's side
 
-    async def head(self) -> None:
-        """Wait for status and headers. Raises UpstreamError."""
-        if not self._headed:
-            await self._wait()
+    def head(self) -> asyncio.Future[None]:
+        """Await it for status and headers. Raises UpstreamError."""
+        return self._arrival(there=self._headed)
 
-    async def pour(self, sink: Sink, at_end: Callable[[], None] | None = None) -> None:
+    def pour(self, sink: Sink, at_end: Callable[[], None] | None = None) -> asyncio.Future[None]:
         """Hand each piece of the body to `sink` as it arrives, until it wants no more or all is in.
 
         `ended` tells which. `at_end` is called when all is in, in the same step of the loop as the
-        last piece, so that what it writes leaves with that one. Raises UpstreamError if the
-        upstream breaks off or falls silent, and what the two raise.
+        last piece, so that what it writes leaves with that one. Awaiting it, which must be done,
+        raises UpstreamError if the upstream breaks off or falls silent, and what the two raise.
         """
         if self._held:
             self._held = False
             self._set_reading()
-        if self._pieces and sink(self._joined()):
-            return
         self._sink = sink
         self._at_end = at_end
+        if self._pieces and sink(self._joined()):
+            self._sink = None
+            return self._arrival(there=True)
         # What arrived before anybody listened may have been the end of it, or wrong.
-        if not self.ended or self._error is not None:
-            await self._wait()
-        elif at_end is not None:
+        if self.ended and self._error is None and at_end is not None:
             at_end()
+        return self._arrival(there=self.ended)
+
+    def divert(self, sink: Sink) -> None:
+        """Hand what else arrives to another sink than the one that `pour` was given."""
+        self._sink = sink
+        if self._connection.sink is not None:
+            self._connection.sink = sink
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises UpstreamError if it is longer than `cap` bytes."""
@@ -176,32 +180,37 @@ class Response:
     def feed(self, data: bytes) -> None:
         """Bytes have arrived."""
         self._heard = self._time()
-        if not self._headed:
-            self._first(len(data))
-        parser = self._parser
-        if parser is None:
+        incoming = self._incoming
+        if not self._headed and self._too_long(len(data)):
             return
         try:
-            parser.feed_data(data)
+            incoming.feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if not self._over:
-                self._fail(failed("malformed_http"))
-                return
-            self._reusable = False  # the answer is whole; what follows it nobody asked for
-        pieces = self._pieces
-        if pieces:
-            sink = self._sink
-            if sink is None:
+            incoming.keep = False
+            if not incoming.over:  # else the answer is whole; what follows it nobody asked for
+                self.fail(failed("malformed_http"))
+        if not self._headed and incoming.headed:
+            self._begun()
+        if self._pieces and not self._closed:
+            if self._sink is None:
                 self._hold_back()
             else:
-                try:
-                    if sink(pieces.pop() if len(pieces) == 1 else self._joined()):
-                        self._sink = None
-                        self._wake()
-                except UpstreamError as error:
-                    self._fail(error)
-        if self._over and not self._closed:
-            self._end(reusable=self._reusable)
+                self._hand_on(self._sink, data)
+        if incoming.over and not self._closed:
+            self._end(reusable=incoming.keep)
+
+    def enough(self) -> None:
+        """The sink wants no more for now."""
+        self._sink = self._connection.sink = None
+        self._wake()
+
+    def fail(self, error: UpstreamError) -> None:
+        """The answer is no good from here on."""
+        if self._error is None:
+            self._error = error
+        if not self._closed:
+            self._leave(reusable=False)
+        self._wake()
 
     def lost(self) -> None:
         """The connection is gone: the end of a body that has no other, or a failure."""
@@ -209,41 +218,40 @@ class Response:
         if self._headed and not delimited and not self.ended:
             self._end(reusable=False)
         else:
-            self._fail(failed("reset"))
-
-    # httptools' side
-
-    def on_message_begin(self) -> None:
-        if self._over:
-            raise httptools.HttpParserError("a second answer: none of it is read")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._headed:
-            return  # a trailer: nobody looks at it, and there may be any number
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        self.status = cast("httptools.HttpResponseParser", self._parser).get_status_code()
-        if self.status >= 200:
-            self._headed = True
-            self._limit = self._limits.idle_s
-            self._watch.expect(self._heard + self._limit)
-            self._wake()
-
-    def on_message_complete(self) -> None:
-        if self.status < 200:
-            self.headers.clear()
-        else:
-            self._over = True
-            parser = self._parser
-            self._reusable = parser is not None and parser.should_keep_alive()
+            self.fail(failed("reset"))
 
     # inside
 
-    def _first(self, size: int) -> None:
+    def _too_long(self, size: int) -> bool:
+        """Whether what comes before the end of the head is more than any head."""
         self._size += size
-        if self._size > _MAX_HEAD + _MAX_WAITING:
-            self._fail(failed("malformed_http"))
+        if self._size <= _MAX_HEAD + _MAX_WAITING:
+            return False
+        self.fail(failed("malformed_http"))
+        return True
+
+    def _begun(self) -> None:
+        """The head is in."""
+        self._headed = True
+        self.status, self.headers = self._incoming.status, self._incoming.headers
+        self._chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        self._limit = self._limits.idle_s
+        if self._limit < PERIOD_S:  # else it is looked at in time as it is
+            self._watch.expect(self._heard + self._limit)
+        self._wake()
+
+    def _hand_on(self, sink: Sink, read: bytes) -> None:
+        """Give the sink what a read has brought."""
+        piece = self._pieces.pop() if len(self._pieces) == 1 else self._joined()
+        try:
+            if sink(piece):
+                self.enough()
+        except UpstreamError as error:
+            self.fail(error)
+        # Behind an event's empty line and a line break there is nothing of a chunk any more: from
+        # here on the connection hands on by itself what needs no parser.
+        if self._chunked and read.endswith(b"\n\n\r\n") and piece.endswith(b"\n\n"):
+            self._connection.sink = self._sink
 
     def _joined(self) -> bytes:
         """The pieces that are there, in one."""
@@ -265,17 +273,21 @@ class Response:
         else:
             self._connection.resume()
 
-    async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = self._loop.create_future()
-        await self._waiter
-        if self._error is not None:
-            raise self._error
+    def _arrival(self, *, there: bool) -> asyncio.Future[None]:
+        """What is waited for; `there` already, if it is not an error that is."""
+        self._waiter = waiter = self._loop.create_future()
+        if there or self._error is not None:
+            self._wake()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(self._error)
 
     def _end(self, *, reusable: bool) -> None:
         self.ended = True
@@ -289,17 +301,11 @@ class Response:
         finally:
             self._wake()
 
-    def _fail(self, error: UpstreamError) -> None:
-        if self._error is None:
-            self._error = error
-        if not self._closed:
-            self._leave(reusable=False)
-        self._wake()
-
     def _leave(self, *, reusable: bool) -> None:
         self._closed = True
+        # Nobody has taken these yet, and the connection may be somebody else's from here on.
+        self._pieces = self._pieces.copy()
         # These refer to this answer: without them it is freed at once, not by the collector.
-        self._parser = None
         self._sink = None
         self._at_end = None
         self._watch.discard(self)
@@ -307,9 +313,12 @@ class Response:
 
     def due(self, now: float) -> float:
         """When the silence or all of it will have been too long; fails the answer if it has."""
-        silent = (now if self._paused else self._heard) + self._limit
+        if self._connection.heard or self._paused:
+            self._connection.heard = False
+            self._heard = now
+        silent = self._heard + self._limit
         if self._last <= now:
-            self._fail(failed("total_timeout"))
+            self.fail(failed("total_timeout"))
         elif silent <= now:
-            self._fail(failed("idle_timeout" if self._headed else "first_byte_timeout"))
+            self.fail(failed("idle_timeout" if self._headed else "first_byte_timeout"))
         return min(silent, self._last)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 # Between two looks nobody's silence is noticed, unless somebody expected to be due earlier.
-_PERIOD_S = 1.0
+PERIOD_S = 1.0
 
 
 class Watched(Protocol):
@@ -32,7 +32,8 @@ class Watch:
     def add(self, watched: Watched, due: float) -> None:
         """Watch until `discard`."""
         self._watched.add(watched)
-        self.expect(due)
+        if self._timer is None or due < self._next:
+            self.expect(due)
 
     def discard(self, watched: Watched) -> None:
         """Watch no more."""
@@ -41,7 +42,7 @@ class Watch:
     def expect(self, due: float) -> None:
         """Look by then."""
         if self._timer is None:
-            self._look_at(min(due, self._loop.time() + _PERIOD_S))
+            self._look_at(min(due, self._loop.time() + PERIOD_S))
         elif due < self._next:
             self._timer.cancel()
             self._look_at(due)

@@ -8,23 +8,34 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
-from anvil_ctl.router.dialects.recode import error_event, reader
+from anvil_ctl.router.dialects.recode import Counts, error_event, reader
+from anvil_ctl.serving.exchange import to_nobody
 from anvil_ctl.upstream.failure import failed
+from anvil_ctl.upstream.response import Sink
 from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _BLANK = re.compile(rb"\n\n|\r\n\r\n")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
+# An event of one choice whose text is not empty. In JSON no text can look like its own frame.
+_FIRST_TEXT = re.compile(
+    rb'^data: ?\{[^{}\[\]]*"choices": ?\[\{[^{}\[\]]*"delta": ?\{(?:"role": ?"assistant", ?)?'
+    rb'"content": ?"[^"]',
+    re.MULTILINE,
+)
+_DONE = b"\ndata: [DONE]\n\n"
 # The finish reason, usage and terminator of a stream fit in the second of these sizes (bytes), and
 # mostly in the first, and come in up to four reads.
 _TAILS = (512, 16 << 10)
 _TAIL_READS = 4
+_KEPT = 2 * _TAILS[-1]
 # This much is decoded at a time while looking for the beginning.
 _STEP = 1 << 10
 
@@ -32,21 +43,13 @@ _STEP = 1 << 10
 class Passthrough:
     """Sends a stream on. `model`: a JSON string to put in place of the upstream's name, if any.
 
-    `usage`: token counts of the first events and, once `whole` was asked for, of the last.
+    Token counts are those of the first events and, once `whole` was asked for, of the last.
     """
 
     __slots__ = (
-        "_dialect",
-        "_ended",
-        "_finished",
-        "_last",
-        "_model",
-        "_needle",
-        "_rest",
-        "_strip_usage",
-        "ready",
-        "usage",
-    )
+        "_dialect", "_ended", "_finished", "_last", "_model", "_needle", "_rest", "_strip_usage",
+        "_tail", "_usage", "_write", "ready",
+    )  # fmt: skip
 
     def __init__(self, dialect: Dialect, *, model: bytes | None, include_usage: bool) -> None:
         self._dialect = dialect
@@ -57,15 +60,26 @@ class Passthrough:
         self._finished = False
         self._rest = b""
         self._last: deque[bytes] = deque(maxlen=_TAIL_READS)
+        self._tail = b""
+        self._usage = Usage()
+        self._write: Callable[[bytes], None] = to_nobody
         self.ready = False
-        self.usage = Usage()
 
     @property
     def whole(self) -> bool:
         """Whether the answer has reached its terminator."""
         if not self._ended:
-            self._read_tail()
+            self._tail = b"".join(self._last)[-_KEPT:]
+            self._last.clear()
+            if self._dialect is Dialect.OPENAI and self._tail.endswith(_DONE):
+                self._ended = True  # all else that its end says is read when somebody asks
+            else:
+                self._read_tail()
         return self._ended or (self._finished and self._dialect is Dialect.OPENAI)
+
+    def counts(self) -> Counts:
+        """What gives the token counts."""
+        return self._counts
 
     def feed(self, data: bytes) -> bytes:
         """The events that these bytes complete."""
@@ -85,6 +99,25 @@ class Passthrough:
         if self._strip_usage and data.find(b'"usage"') >= 0 and _USAGE_ONLY.search(data):
             data = _without_usage(data)
         return data
+
+    def passing(self, write: Callable[[bytes], None]) -> Sink:
+        """`feed`, then `write`, for all that comes once `ready`: in one step where that can be."""
+        self._write = write
+        return self._pass
+
+    def _pass(self, data: bytes) -> bool:
+        if (
+            self._rest
+            or not data.endswith(b"\n\n")
+            or data.find(b"error") >= 0
+            or (self._strip_usage and data.find(b'"usage"') >= 0)
+        ):
+            self._write(self.feed(data))
+            return False
+        self._last.append(data)
+        needle = self._needle
+        self._write(data if needle is None else data.replace(needle, self._model))
+        return False
 
     def finish(self) -> bytes:
         """What is left. Raises UpstreamError if the answer was cut off."""
@@ -109,38 +142,48 @@ class Passthrough:
         return data[:end]
 
     def _read_first(self, data: bytes) -> None:
+        if _FIRST_TEXT.search(data) and data.find(b'"usage"') < 0:
+            self.ready = True  # what most streams begin with; the rest would only be looked at
+        else:
+            self._decode_first(data)
+        found = _MODEL.search(data) if self._model and self._needle is None else None
+        if found is not None and found[0] != self._model:
+            self._needle = found[0]
+
+    def _decode_first(self, data: bytes) -> None:
         decoder, events = EventDecoder(), reader(self._dialect)
         for start in range(0, len(data), _STEP):
             for event in decoder.feed(data[start : start + _STEP]):
                 self._note(events.read(event))
             if self.ready:
                 break  # a fast engine's first read may hold hundreds of events more
-        found = _MODEL.search(data) if self._model and self._needle is None else None
-        if found is not None and found[0] != self._model:
-            self._needle = found[0]
 
     def _refuse_error(self, data: bytes) -> None:
         """An upstream's own error text may name hosts and paths, so it is not sent on."""
         if _ERROR.search(data.replace(b"\r\n", b"\n")):
             raise failed("error_in_stream")
 
+    def _counts(self) -> Usage:
+        if self._tail:
+            self._read_tail()
+        return self._usage
+
     def _read_tail(self) -> None:
         """Read events from the last one back, until the end and its usage are known."""
-        tail = b"".join(self._last)
-        self._last.clear()
-        first, self.usage = self.usage, Usage()
+        tail, self._tail = self._tail, b""
+        first, self._usage = self._usage, Usage()
         for size in _TAILS:
             start = tail.find(b"\n\n", len(tail) - size) + 2 if len(tail) > size else 0
             events = reader(self._dialect)
             for event in reversed(EventDecoder().feed(tail[start:])):
-                later, self.usage = self.usage, Usage()
+                later, self._usage = self._usage, Usage()
                 self._note(events.read(event))
-                self.usage = self.usage.updated(later)
-                if self._ended and self.usage.output is not None:
+                self._usage = self._usage.updated(later)
+                if self._ended and self._usage.output is not None:
                     break
-            if not start or (self._ended and self.usage.output is not None):
+            if not start or (self._ended and self._usage.output is not None):
                 break
-        self.usage = first.updated(self.usage)
+        self._usage = first.updated(self._usage)
 
     def _note(self, deltas: list[Delta]) -> None:
         for delta in deltas:
@@ -149,7 +192,7 @@ class Passthrough:
                 self._ended = self._ended or isinstance(delta, Ended)
                 self._finished = self._finished or isinstance(delta, Finish)
             elif isinstance(delta, Usage):
-                self.usage = self.usage.updated(delta)
+                self._usage = self._usage.updated(delta)
 
 
 def renamed(body: bytes, model: bytes | None) -> bytes:

@@ -6,7 +6,7 @@ A recoder is fed the upstream's bytes as they are read and returns those for the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from anvil_ctl.router.dialects import anthropic_writer, openai_writer, responses_writer
@@ -33,6 +33,8 @@ from anvil_ctl.upstream.sse import EventDecoder, ServerEvent
 MAX_KEPT = 64 << 20
 _PIECE = 64
 _PIECES = (Text, Thinking, ToolArguments)
+# Gives token counts when it is called, which may be long after; it keeps no text until then.
+Counts = Callable[[], Usage]
 
 
 class Reader(Protocol):
@@ -75,9 +77,8 @@ class Recoder(Protocol):
     def whole(self) -> bool:
         """Whether the answer has reached its terminator."""
 
-    @property
-    def usage(self) -> Usage:
-        """Token counts seen so far."""
+    def counts(self) -> Counts:
+        """What gives the token counts seen so far."""
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client. Raises UpstreamError if the upstream reports an error."""
@@ -184,10 +185,10 @@ class Translate:
         """Whether the answer has reached its terminator."""
         return self._collect.whole
 
-    @property
-    def usage(self) -> Usage:
-        """Token counts seen so far."""
-        return self._collect.answer.usage
+    def counts(self) -> Counts:
+        """What gives the token counts seen so far."""
+        usage = self._collect.answer.usage
+        return lambda: usage
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client."""

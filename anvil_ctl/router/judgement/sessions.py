@@ -53,4 +53,4 @@ def session_of(raw: JSON, hint: str | None) -> int:
         beginning.append(text_of(message.get("content")))
         if message.get("role") == "user":
             break
-    return hash(tuple((text[:_TOLD], len(text)) for text in beginning))
+    return hash(tuple([(text[:_TOLD], len(text)) for text in beginning]))

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from anvil_ctl.multiplexer.containers import ContainerState
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler
 from anvil_ctl.serving.http import Server
-from anvil_ctl.serving.message import Reply, Request
+from anvil_ctl.serving.message import Request
 
 from .fakes import FakeContainers
 from .servers import Clients, FakeEngine
@@ -41,8 +41,8 @@ class Daemon:
     async def close(self) -> None:
         await self._server.stop(0)
 
-    def gate(self, _request: Request) -> Reply | None:
-        return None
+    def gate(self, _request: Request) -> Handler:
+        return self.handle
 
     async def handle(self, request: Request, exchange: Exchange) -> None:
         found = _PATH.fullmatch(request.path)

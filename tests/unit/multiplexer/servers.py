@@ -7,9 +7,9 @@ import contextlib
 import json
 from types import TracebackType
 
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler
 from anvil_ctl.serving.http import Server
-from anvil_ctl.serving.message import Reply, Request
+from anvil_ctl.serving.message import Request
 
 
 class FakeEngine:
@@ -42,8 +42,8 @@ class FakeEngine:
     ) -> None:
         await self._server.stop(0)
 
-    def gate(self, _request: Request) -> Reply | None:
-        return None
+    def gate(self, _request: Request) -> Handler:
+        return self.handle
 
     async def handle(self, request: Request, exchange: Exchange) -> None:
         if request.path == "/health":

@@ -9,9 +9,9 @@ import pytest
 
 from anvil_ctl.multiplexer.containers import ContainerError, NoSuchContainerError
 from anvil_ctl.multiplexer.docker_containers import DockerContainers
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler
 from anvil_ctl.serving.http import Server
-from anvil_ctl.serving.message import Reply, Request
+from anvil_ctl.serving.message import Request
 
 STATE = {"Running": False, "ExitCode": 137, "StartedAt": "2026-07-01T10:00:00Z", "OOMKilled": True}
 
@@ -26,8 +26,8 @@ class FakeDocker:
         self.server = Server(self)
         self.port = 0
 
-    def gate(self, _request: Request) -> Reply | None:
-        return None
+    def gate(self, _request: Request) -> Handler:
+        return self.handle
 
     async def handle(self, request: Request, exchange: Exchange) -> None:
         query = f"?{request.query}" if request.query else ""

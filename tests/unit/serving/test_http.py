@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from anvil_ctl.serving.auth import Auth
-from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.exchange import Exchange, Handler
 from anvil_ctl.serving.http import Server
 from anvil_ctl.serving.message import Limits, Request
-from anvil_ctl.serving.routes import Handler, Route, Routes
+from anvil_ctl.serving.routes import Route, Routes
 
 AUTH = "Authorization: Bearer tok\r\n"
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.passthrough import Passthrough
+from anvil_ctl.upstream.failure import UpstreamError
 
 FIRST = b'data: {"model":"theirs","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 PIECES = (
@@ -17,6 +22,48 @@ PIECES = (
     b": a comment\n\n\n\n",
     b"data: [DONE]\n\n",
 )
+
+
+def begun(model: bytes | None, *, include_usage: bool) -> Passthrough:
+    recoder = Passthrough(Dialect.OPENAI, model=model, include_usage=include_usage)
+    recoder.feed(FIRST)
+    assert recoder.ready
+    return recoder
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=8),
+    st.lists(st.integers(1, 400), max_size=6),
+    st.sampled_from([None, b'"ours"', b'"theirs"']),
+    st.booleans(),
+)
+def test_passing_writes_what_feeding_returns_however_the_bytes_are_cut(
+    pieces: list[bytes], cuts: list[int], model: bytes | None, include_usage: bool
+) -> None:
+    stream = b"".join(pieces)
+    reads = pieces
+    if cuts:  # else as a slow engine sends them, an event in each read
+        at = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+        reads = [stream[a:b] for a, b in itertools.pairwise(at)]
+    plain, short = (begun(model, include_usage=include_usage) for _ in range(2))
+    written: list[bytes] = []
+    passed = short.passing(written.append)
+
+    fed = [plain.feed(read) for read in reads]
+
+    assert [passed(read) for read in reads] == [False] * len(reads)
+    assert written == fed
+    assert short.whole == plain.whole
+    assert short.counts()() == plain.counts()()
+
+
+def test_an_error_in_the_stream_is_not_passed_on_either() -> None:
+    written: list[bytes] = []
+    passed = begun(None, include_usage=True).passing(written.append)
+
+    with pytest.raises(UpstreamError, match="error_in_stream"):
+        passed(b'data: {"error":{"message":"at /secret/path"}}\n\n')
+    assert written == []
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -35,7 +82,7 @@ def test_the_terminator_of_one_dialect_is_none_in_the_other(ended: bool) -> None
     recoder.feed(b"data: [DONE]\n\n")
 
     assert recoder.whole is ended
-    assert recoder.usage.output == 5
+    assert recoder.counts()().output == 5
 
 
 def test_the_counts_of_an_end_that_is_cut_anywhere_are_the_same() -> None:
@@ -45,7 +92,7 @@ def test_the_counts_of_an_end_that_is_cut_anywhere_are_the_same() -> None:
         recoder.feed(stream[:cut])
         recoder.feed(stream[cut:])
         assert recoder.whole
-        assert (recoder.usage.input, recoder.usage.output) == (3, 2)
+        assert (recoder.counts()().input, recoder.counts()().output) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_a_passed_on_stream_is_not_changed_if_nothing_has_to_be() -> None:
     recoder = Passthrough(Dialect.OPENAI, model=None, include_usage=True)
 
     assert recoder.feed(stream) + recoder.finish() == stream
-    assert recoder.usage == Usage(7, 3)
+    assert recoder.counts()() == Usage(7, 3)
 
 
 def test_a_stream_that_ends_at_its_finish_reason_gets_the_terminator_it_lacks() -> None:
@@ -303,7 +303,7 @@ def test_beginning_usage_and_end_are_found_in_a_long_stream_however_it_is_cut(si
 
     assert recoder.ready
     assert recoder.whole
-    assert (recoder.usage.input, recoder.usage.output) == (7, 3)
+    assert (recoder.counts()().input, recoder.counts()().output) == (7, 3)
     assert out.count(b'"model":"asked"') == 503
     assert b"served-name" not in out
 
