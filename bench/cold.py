@@ -10,24 +10,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import gc
 import os
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import cast
 
 import uvloop
 
-from anvil_ctl.router.app import Router
-from anvil_ctl.router.refuse import envelope
-from anvil_ctl.serving import access
-from anvil_ctl.serving.auth import Auth
+from anvil_ctl.serving import process
 from anvil_ctl.serving.connection import Connection
-from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.http import Server
-from anvil_ctl.upstream.client import Pool
 from bench import hop
 from bench.configs import TOKEN
 
@@ -38,7 +31,6 @@ STEPS = ("ask", "first", "piece", "last", "after")
 _WARM = 40
 _CLIENTS = 8
 _PIECES = 5
-_TURNS = 50
 
 
 class Rig:
@@ -74,15 +66,11 @@ class Rig:
 
     async def step(self, name: str, give: Callable[[], None], done: Callable[[], object]) -> None:
         """Forget, do one step, and note how long it took until it was done."""
-        for _ in range(2):
-            await asyncio.sleep(0)
+        await _turns(2)
         memoryview(self._to)[:] = self._from
         began = time.perf_counter_ns()
         give()
-        for _ in range(_TURNS):
-            if done():
-                break
-            await asyncio.sleep(0)
+        await _turns(50, done)
         self.took[name].append((time.perf_counter_ns() - began) / 1000)
 
     async def request(self, client: Connection, request: bytes, engine: hop.Engine) -> None:
@@ -101,26 +89,26 @@ class Rig:
         self.wrote_at.clear()
         await self.step("last", lambda: protocol.data_received(last), lambda: self.wrote_at)
         began = time.perf_counter_ns()
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await _turns(5)
         self.took["after"].append((time.perf_counter_ns() - began) / 1000)
+
+
+async def _turns(most: int, done: Callable[[], object] = lambda: False) -> None:
+    """Let the event loop turn until it is done, and so many times at most."""
+    for _ in range(most):
+        if done():
+            return
+        await asyncio.sleep(0)
 
 
 async def _measure(kind: str, evict_mib: float, times: int) -> dict[str, float]:
     rig, engine = Rig(evict_mib), hop.Engine(asyncio.get_running_loop())
-    pool = Pool()
-    pool._loop = cast("asyncio.AbstractEventLoop", hop.Loop(pool._loop, rig.connect))  # noqa: SLF001
-    config = hop.bench_config()
-    router = Router(config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64)
-    lines = access.AccessLines(lambda _data: None)
-    server = Server(router.app(Auth(TOKEN)), envelope=envelope, finished=router.finished(lines))
+    router, server = hop.routed(rig.connect)
     clients = [rig.client(server) for _ in range(_CLIENTS)]
     request, _end = hop.request_of(kind)
     for number in range(_WARM + times):
         if number == _WARM:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(10_000, 20, 20)
+            process.settle()
             rig.took.clear()
         await rig.request(clients[number % _CLIENTS], request, engine)
     await router.close()

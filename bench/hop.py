@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import gc
 import os
 import pstats
 import re
@@ -28,7 +27,7 @@ from anvil_ctl.router import config as configs
 from anvil_ctl.router.app import Router
 from anvil_ctl.router.config import Config
 from anvil_ctl.router.refuse import envelope
-from anvil_ctl.serving import access
+from anvil_ctl.serving import access, process
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.connection import Connection
 from anvil_ctl.serving.hold import Hold
@@ -225,14 +224,7 @@ def request_of(kind: str) -> tuple[bytes, bytes]:
 
 async def _measure(kind: str, rounds: int, profile: cProfile.Profile | None) -> list[float]:
     loop = asyncio.get_running_loop()
-    pool = Pool()
-    engine = Engine(loop)
-    connect = cast("Callable[..., Awaitable[object]]", engine.connect)
-    pool._loop = cast("asyncio.AbstractEventLoop", Loop(loop, connect))  # noqa: SLF001
-    config = bench_config()
-    router = Router(config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64)
-    lines = access.AccessLines(lambda data: None)
-    server = Server(router.app(Auth(TOKEN)), envelope=envelope, finished=router.finished(lines))
+    router, server = routed(Engine(loop).connect)
     clients = [_Client(server, loop) for _ in range(_CLIENTS)]
     request, end = request_of(kind)
 
@@ -241,9 +233,7 @@ async def _measure(kind: str, rounds: int, profile: cProfile.Profile | None) -> 
         await asyncio.gather(*shares)
 
     await ask(20 * _CLIENTS)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    process.settle()
     took = []
     many = _REQUESTS[kind]
     if profile is not None:
@@ -258,7 +248,18 @@ async def _measure(kind: str, rounds: int, profile: cProfile.Profile | None) -> 
     return took
 
 
-def bench_config() -> Config:
+def routed(connect: Callable[..., Awaitable[object]]) -> tuple[Router, Server]:
+    """A router that reaches its engines by `connect`, in the place of the event loop's own."""
+    pool = Pool()
+    pool._loop = cast("asyncio.AbstractEventLoop", _Loop(pool._loop, connect))  # noqa: SLF001
+    config = _config()
+    router = Router(config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64)
+    lines = access.AccessLines(lambda data: None)
+    finished = router.finished(lines)
+    return router, Server(router.app(Auth(TOKEN)), envelope=envelope, finished=finished)
+
+
+def _config() -> Config:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "router.toml")
         tiers = [TIER.format(dialect=each, engine=9) for each in ("openai", "anthropic")]
@@ -266,7 +267,7 @@ def bench_config() -> Config:
         return configs.load(file)
 
 
-class Loop:
+class _Loop:
     """The event loop, but for its way to connect."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connect: Callable[..., object]) -> None:

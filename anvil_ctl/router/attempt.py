@@ -10,7 +10,7 @@ import msgspec
 
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.deadline import NEVER, Deadline
+from anvil_ctl.router.deadline import Deadline
 from anvil_ctl.router.decided import counted_words, decided, timed
 from anvil_ctl.router.dialects import passthrough, recode
 from anvil_ctl.router.dialects.answer import Answer, Stamp
@@ -109,10 +109,10 @@ class Attempt:
         lease = None if self._bound.entered() else await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
-            if self._until is not NEVER:
-                limits = self._until.within(limits)
             headers = self._request_headers()
-            response = await pool.post(self._bound.endpoint, body, limits, headers=headers)
+            response = await pool.post(
+                self._bound.endpoint, body, self._until.within(limits), headers=headers
+            )
             try:
                 await self._answer(response, same=same)
             finally:

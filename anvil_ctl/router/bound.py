@@ -95,7 +95,7 @@ class BoundTier:
         self._leases = leases if tier.swap_group is not None else None
 
     def entered(self) -> bool:
-        """`enter`, where there is nothing to wait for; False says to await that."""
+        """Take the right to use a tier that everybody may; False says to `enter`."""
         return self._leases is None and self.slots.entered()
 
     async def enter(self, until: Deadline) -> Lease | None:

@@ -10,7 +10,7 @@ import msgspec
 from anvil_ctl.router.attempt import refused
 from anvil_ctl.router.bound import BoundTier
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.deadline import NEVER, Deadline
+from anvil_ctl.router.deadline import Deadline
 from anvil_ctl.router.decided import decided, timed
 from anvil_ctl.router.dialects import forwarded, passthrough
 from anvil_ctl.router.dialects.call import Dialect
@@ -67,10 +67,10 @@ class Forward:
         lease = None if self._bound.entered() else await self._bound.enter(self._until)
         sent = time.monotonic()
         try:
-            if self._until is not NEVER:
-                limits = self._until.within(limits)
             line = f"x-request-id: {self._exchange.request_id}\r\n".encode("ascii")
-            response = await pool.post(self._endpoint, body, limits, headers=line)
+            response = await pool.post(
+                self._endpoint, body, self._until.within(limits), headers=line
+            )
             try:
                 await self._answer(response)
             finally:

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from anvil_ctl.router.dialects import recode
 from anvil_ctl.router.dialects.answer import Answer
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.recode import Collect, Counts, Recoder
+from anvil_ctl.router.dialects.recode import Collect, Counts, Recoder, Write
 from anvil_ctl.router.tally import PASSED, TOO_LARGE
 from anvil_ctl.router.verify.chain import verify
 from anvil_ctl.router.verify.view import Asked, view
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.failure import UpstreamError
+from anvil_ctl.upstream.response import Sink
 
 # One, apart from those that clients wait for: nobody waits for this.
 _WORKER = ThreadPoolExecutor(1, thread_name_prefix="hindsight")
@@ -47,12 +48,18 @@ class Keeping:
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client."""
-        self._room -= len(data)
-        if self._room >= 0:
-            self._kept.append(data)
-        else:
-            self._kept.clear()
+        self._keep(data)
         return self._recoder.feed(data)
+
+    def passing(self, write: Write) -> Sink:
+        """What does `feed`, then `write`, for all that comes once `ready`."""
+        sink = self._recoder.passing(write)
+
+        def passed(data: bytes) -> bool:
+            self._keep(data)
+            return sink(data)
+
+        return passed
 
     def finish(self) -> bytes:
         """The last bytes for the client."""
@@ -61,6 +68,13 @@ class Keeping:
     def error(self, kind: str, message: str) -> bytes:
         """The last bytes of a stream that can't be finished."""
         return self._recoder.error(kind, message)
+
+    def _keep(self, data: bytes) -> None:
+        self._room -= len(data)
+        if self._room >= 0:
+            self._kept.append(data)
+        else:
+            self._kept.clear()
 
     def recall(self, dialect: Dialect, tool: str | None) -> Recall | None:
         """What makes the answer of it; None where it was too long to keep."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from anvil_ctl.router.dialects.anthropic_writer import PING
 from anvil_ctl.router.dialects.call import Dialect
-from anvil_ctl.router.dialects.passthrough import Passthrough
 from anvil_ctl.router.dialects.recode import Recoder
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.failure import UpstreamError, failed
@@ -30,8 +29,8 @@ class Relay:
     """
 
     __slots__ = (
-        "_begun", "_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recode",
-        "_recoder", "_response", "_seen", "_write",
+        "_commit", "_dialect", "_exchange", "_loop", "_out", "_ping", "_recoder", "_response",
+        "_seen",
     )  # fmt: skip
 
     def __init__(
@@ -43,15 +42,12 @@ class Relay:
         response: Response,
     ) -> None:
         self._exchange = exchange
-        self._write = exchange.write
         self._recoder = recoder
-        self._recode = recoder.feed
         self._dialect = dialect
         self._commit = commit
         self._response = response
         self._loop = asyncio.get_running_loop()
         self._out = b""
-        self._begun = False
         self._seen = 0
         self._ping: asyncio.TimerHandle | None = None
 
@@ -78,33 +74,25 @@ class Relay:
         return True
 
     def _feed(self, data: bytes) -> bool:
-        """A piece of the engine's stream: the one step between its socket and the client's."""
-        out = self._recode(data)
-        if self._begun:
-            self._write(out)
-        elif out:
-            self._begin(out)
-        return False
+        """Send what there is if the engine answers; else keep it back.
 
-    def _begin(self, out: bytes) -> None:
-        """Send what there is if the engine answers; else keep it back."""
-        self._out += out
+        Once it has, the recoder and the client's connection need nobody between them.
+        """
+        self._out += self._recoder.feed(data)
         if self._recoder.ready:
             self._start()
             self._exchange.write(self._out)
             self._out = b""
-            self._begun = True
-            if isinstance(self._recoder, Passthrough):
-                self._response.divert(self._recoder.passing(self._write))
+            self._response.divert(self._recoder.passing(self._exchange.write))
         elif len(self._out) > _MAX_UNCOMMITTED:
             raise failed("no_content")
+        return False
 
     def _finish(self) -> None:
         """All is in: send what is left, and the end."""
         self._out += self._recoder.finish()
-        if not self._begun:
-            self._start()
-        self._write(self._out)
+        self._start()
+        self._exchange.write(self._out)
         self._exchange.end()
 
     def _cut(self) -> None:

@@ -36,7 +36,7 @@ class Slots:
         self.in_flight += 1
 
     def entered(self) -> bool:
-        """`enter`, where there is nothing to wait for; False says to await that."""
+        """Take a slot where there is any number of them; False says to `enter`."""
         if self._free is None:
             self.in_flight += 1
         return self._free is None

@@ -94,9 +94,9 @@ class Walk:
             if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
                 self._exchange.fields["budget_stop"] = True
                 break
-            if self._until is not NEVER and self._until.over:  # 3
+            if self._until.over:  # 3
                 break
-            if self._failed and not refusals.worth_trying(bound.tier, self._failed):  # 4
+            if not refusals.worth_trying(bound.tier, self._failed):  # 4
                 continue
             if self._until is not NEVER and self._too_slow(bound.tier):  # 5
                 continue

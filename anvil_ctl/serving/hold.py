@@ -121,11 +121,10 @@ class Hold:
         self.in_flight += 1
 
     def entered(self) -> bool:
-        """`enter`, where there is nothing to wait for; False says to await that."""
-        if self.held:
-            return False
-        self.in_flight += 1
-        return True
+        """Count one in that needn't wait; False says to `enter`."""
+        if not self.held:
+            self.in_flight += 1
+        return not self.held
 
     async def _wait(self, size: int) -> None:
         bounds = self.bounds

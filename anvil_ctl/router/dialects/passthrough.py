@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
 
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.delta import CONTENT, Delta, Ended, Finish, Usage
-from anvil_ctl.router.dialects.recode import Counts, error_event, reader
-from anvil_ctl.serving.exchange import to_nobody
+from anvil_ctl.router.dialects.recode import Counts, Write, error_event, reader
 from anvil_ctl.upstream.failure import failed
 from anvil_ctl.upstream.response import Sink
 from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
@@ -62,7 +60,6 @@ class Passthrough:
         self._last: deque[bytes] = deque(maxlen=_TAIL_READS)
         self._tail = b""
         self._usage = Usage()
-        self._write: Callable[[bytes], None] = to_nobody
         self.ready = False
 
     @property
@@ -100,9 +97,9 @@ class Passthrough:
             data = _without_usage(data)
         return data
 
-    def passing(self, write: Callable[[bytes], None]) -> Sink:
+    def passing(self, write: Write) -> Sink:
         """`feed`, then `write`, for all that comes once `ready`: in one step where that can be."""
-        self._write = write
+        self._write: Write = write
         return self._pass
 
     def _pass(self, data: bytes) -> bool:

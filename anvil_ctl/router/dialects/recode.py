@@ -27,6 +27,7 @@ from anvil_ctl.router.dialects.openai_reader import OpenAIReader
 from anvil_ctl.router.dialects.openai_writer import OpenAIWriter
 from anvil_ctl.router.dialects.responses_writer import ResponsesWriter
 from anvil_ctl.upstream.failure import failed
+from anvil_ctl.upstream.response import Sink
 from anvil_ctl.upstream.sse import EventDecoder, ServerEvent
 
 # The most of an answer that is kept in memory, in bytes; a piece takes some besides its text.
@@ -35,6 +36,7 @@ _PIECE = 64
 _PIECES = (Text, Thinking, ToolArguments)
 # Gives token counts when it is called, which may be long after; it keeps no text until then.
 Counts = Callable[[], Usage]
+Write = Callable[[bytes], None]
 
 
 class Reader(Protocol):
@@ -82,6 +84,9 @@ class Recoder(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client. Raises UpstreamError if the upstream reports an error."""
+
+    def passing(self, write: Write) -> Sink:
+        """What does `feed`, then `write`, for all that comes once `ready`."""
 
     def finish(self) -> bytes:
         """The last bytes for the client. Raises UpstreamError if the answer was cut off."""
@@ -196,6 +201,15 @@ class Translate:
         if self.ready:
             return self._writer.write(deltas) if deltas else b""
         return self._write(deltas)
+
+    def passing(self, write: Write) -> Sink:
+        """What does `feed`, then `write`, for all that comes once `ready`."""
+
+        def passed(data: bytes) -> bool:
+            write(self.feed(data))
+            return False
+
+        return passed
 
     def finish(self) -> bytes:
         """The last bytes for the client."""

@@ -16,8 +16,7 @@ from anvil_ctl.upstream.endpoint import endpoint
 from anvil_ctl.upstream.failure import UpstreamError, failed
 from anvil_ctl.upstream.incoming import Incoming
 from anvil_ctl.upstream.response import Response
-from tests.unit.router.doubles import Answer, Seen, double
-from tests.unit.upstream.asking import LIMITS, ask, to
+from tests.unit.upstream.asking import LIMITS
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -56,12 +55,15 @@ class NoTransport(asyncio.Transport):
         self.gone = True
 
 
+WHERE = endpoint("http://127.0.0.1:9", "/v1/x")
+
+
 async def began() -> tuple[Connection, Response]:
-    pool, where = Pool(), endpoint("http://127.0.0.1:9", "/v1/x")
-    connection = Connection(pool, where, pool._watch)
+    pool = Pool()
+    connection = Connection(pool, WHERE, pool._watch)
     connection.connection_made(NoTransport())
-    pool._lanes.setdefault(where.origin, _Lane()).used += 1
-    return connection, connection.send(where, b"{}", b"", LIMITS)
+    pool._lanes.setdefault(WHERE.origin, _Lane()).used += 1
+    return connection, connection.send(WHERE, b"{}", b"", LIMITS)
 
 
 def reads(stream: bytes, cuts: list[int]) -> list[bytes]:
@@ -155,22 +157,14 @@ async def test_a_sink_may_have_enough_or_refuse_in_the_middle_of_whole_chunks() 
 
 
 async def test_what_came_with_a_head_is_not_lost_when_its_connection_is_used_again() -> None:
-    numbers = itertools.count()
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d"
+    connection, first = await began()
+    connection.data_received(answer % 1)
+    assert first.ended
+    second = connection.send(WHERE, b"{}", b"", LIMITS)
+    connection.data_received(answer % 2)
 
-    async def numbered(_seen: Seen, answer: Answer) -> None:
-        await answer.json({"number": next(numbers)})
-
-    async with double(numbered) as made:
-        pool = Pool()
-        await ask(pool, made)
-        first = await pool.post(to(made), b"{}", LIMITS)
-        while not first.ended:  # noqa: ASYNC110 - nobody reads it, so nothing tells of it
-            await asyncio.sleep(0.001)
-        second = await pool.post(to(made), b"{}", LIMITS)
-        assert made.connections == 1
-        assert await first.read(1 << 10) == b'{"number": 1}'
-        assert await second.read(1 << 10) == b'{"number": 2}'
-        await pool.close()
+    assert (await first.read(9), await second.read(9)) == (b"1", b"2")
 
 
 def test_a_chunk_is_told_from_its_length_and_how_it_begins() -> None:
