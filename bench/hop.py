@@ -253,10 +253,11 @@ def routed(connect: Callable[..., Awaitable[object]]) -> tuple[Router, Server]:
     pool = Pool()
     pool._loop = cast("asyncio.AbstractEventLoop", _Loop(pool._loop, connect))  # noqa: SLF001
     config = _config()
-    router = Router(config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64)
     lines = access.AccessLines(lambda data: None)
-    finished = router.finished(lines)
-    return router, Server(router.app(Auth(TOKEN)), envelope=envelope, finished=finished)
+    router = Router(
+        config, lambda: config, pool=pool, hold=Hold(), max_concurrency=64, logs=[lines]
+    )
+    return router, Server(router.app(Auth(TOKEN)), envelope=envelope, finished=router.finished)
 
 
 def _config() -> Config:

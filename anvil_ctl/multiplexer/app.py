@@ -14,6 +14,7 @@ from anvil_ctl.multiplexer.model import Refusal, RefusedError, UnknownModelError
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.relay import relay
 from anvil_ctl.multiplexer.ticket import Ticket
+from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import anthropic_error, openai_error
 from anvil_ctl.serving.exchange import Exchange
@@ -104,7 +105,7 @@ class Multiplexer:
     async def _relay(self, request: Request, exchange: Exchange) -> None:
         async def use(ticket: Ticket) -> None:
             await ticket.granted()
-            exchange.fields["waited_ms"] = round((self._loop.now() - ticket.asked_at) * 1000, 1)
+            exchange.fields["waited_ms"] = milliseconds(self._loop.now() - ticket.asked_at)
             model = self._loop.scheduler.models.get(ticket.model)
             if model is not None:
                 await relay(self._loop, self._pool, model, request, exchange)

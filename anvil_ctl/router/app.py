@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from anvil_ctl.router.bound import Live
 from anvil_ctl.router.completions import Completions
@@ -14,17 +14,18 @@ from anvil_ctl.router.profile_admin import ProfileAdmin
 from anvil_ctl.router.proof import Proof
 from anvil_ctl.router.refuse import envelope
 from anvil_ctl.router.state import State
+from anvil_ctl.serving.aftermath import Take
 from anvil_ctl.serving.auth import Auth
-from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.routes import Route, Routes
 from anvil_ctl.upstream.client import Pool
 
-Finished = Callable[[Exchange], None]
-
 
 class Router:
-    """The data plane. `load` reads the configuration file again for a reload."""
+    """The data plane. `load` reads the configuration file again for a reload.
+
+    `logs`: what else is done with requests that are over, besides keeping what was decided.
+    """
 
     def __init__(
         self,
@@ -34,10 +35,13 @@ class Router:
         pool: Pool,
         hold: Hold,
         max_concurrency: int,
+        logs: Sequence[Take] = (),
     ) -> None:
         self._load = load
         live = Live(config, pool, open_profile(config))
-        self._state = State(live, pool, hold, max_concurrency)
+        self._state = State(live, pool, hold, max_concurrency, logs)
+        # To be told of each request that is over.
+        self.finished = self._state.finished
         live.probe.look()
 
     def app(self, auth: Auth) -> Routes:
@@ -54,16 +58,6 @@ class Router:
         proof = Proof(Completions(self._state), overview)
         log = Route("GET", "/admin/decisions", overview.log)
         return [*ProfileAdmin(self._state).routes(), *proof.routes(), log]
-
-    def finished(self, log: Finished) -> Finished:
-        """What to do with each request at its end: log it, and keep what was decided."""
-        keep = self._state.finished
-
-        def finish(exchange: Exchange) -> None:
-            log(exchange)
-            keep(exchange)
-
-        return finish
 
     def status(self) -> dict[str, object]:
         """The router's part of the admin status."""

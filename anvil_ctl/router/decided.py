@@ -14,6 +14,7 @@ from anvil_ctl.router.judgement.judge import Judged, substitution
 from anvil_ctl.router.judgement.plan import Handling
 from anvil_ctl.router.judgement.policy import Candidate, Decision, Drop
 from anvil_ctl.router.refusal import Exhaustion, Refusal
+from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange, header_lines
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def _decided_words(
         "handling": handling,
         "fell_back": len(tried) > 1,
         "tried": ">".join(tried),
-        "first_byte_ms": round(first_s * 1000, 1),
+        "first_byte_ms": milliseconds(first_s),
     }
     if stands_in is not None:
         words["substitution"] = stands_in
@@ -140,7 +141,7 @@ def timed(exchange: Exchange, asked: float, sent: float) -> float:
 
 
 def _timed_words(queue_s: float, took_s: float) -> dict[str, object]:
-    return {"queue_ms": round(queue_s * 1000, 1), "upstream_ms": round(took_s * 1000, 1)}
+    return {"queue_ms": milliseconds(queue_s), "upstream_ms": milliseconds(took_s)}
 
 
 def counted_words(counts: Counts, estimated: Usage, tier: Tier) -> dict[str, object]:

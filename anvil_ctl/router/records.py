@@ -7,6 +7,7 @@ from itertools import islice
 
 import msgspec
 
+from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange
 
 MAX_KEPT = 10_000
@@ -32,7 +33,7 @@ class Records:
                 "ts": ended_at,
                 "path": exchange.path,
                 "status": exchange.status,
-                "total_ms": round(seconds * 1000, 1),
+                "total_ms": milliseconds(seconds),
                 "bytes_out": exchange.sent,
             }
         )

@@ -40,11 +40,11 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
     async def build() -> Running:
         pool, hold = Pool(tls=_trust(loaded)), Hold()
         kept.resume(hold, config.parent / "hold.json")
-        log_access, flush_access = access.to_stderr()
+        lines = access.to_stderr()
         load = functools.partial(_load, config)
-        router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most)
-        finished = router.finished(log_access)
-        data = Server(router.app(auth), limits=limits, envelope=envelope, finished=finished)
+        router = Router(loaded, load, pool=pool, hold=hold, max_concurrency=most, logs=[lines])
+        over = router.finished
+        data = Server(router.app(auth), limits=limits, envelope=envelope, finished=over)
         listeners = [Listener("router", data, host, port, guarded=auth.on)]
 
         async def sever() -> dict[str, object]:
@@ -53,7 +53,7 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
         if admin_token:
             routes, actions = router.admin_routes(), {"sever": sever}
             app = Admin(router, hold, actions=actions, routes=routes).app(admin_token)
-            server = Server(app, finished=log_access)
+            server = Server(app, finished=over)
             listeners.append(Listener("router admin", server, admin_host, admin_port))
         else:
             log.warning("no admin API: %s is unset", ADMIN_TOKEN_ENV)
@@ -61,7 +61,6 @@ def main(config: Path, host: str, port: int, admin_host: str, admin_port: int) -
         async def close() -> None:
             await pool.close()
             await router.close()
-            flush_access()
 
         return Running(listeners, close=close, reload=router.reload)
 

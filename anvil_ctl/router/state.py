@@ -16,7 +16,7 @@ from anvil_ctl.router.decision_log import DecisionLog, LogFile
 from anvil_ctl.router.profile.keeper import state_folder
 from anvil_ctl.router.records import Records
 from anvil_ctl.router.tally import Tally, outcome
-from anvil_ctl.serving.aftermath import Aftermath, wall_clock
+from anvil_ctl.serving.aftermath import Aftermath, Take, wall_clock
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.upstream.client import Pool
@@ -25,9 +25,15 @@ audit_log = logging.getLogger("anvil.audit")
 
 
 class State:
-    """The configuration in use, and what has been going on. `live` is replaced by a reload."""
+    """The configuration in use, and what has been going on. `live` is replaced by a reload.
 
-    def __init__(self, live: Live, pool: Pool, hold: Hold, max_concurrency: int) -> None:
+    `finished` takes each request that is over: `logs` get it, then it is kept and counted if it
+    was routed.
+    """
+
+    def __init__(
+        self, live: Live, pool: Pool, hold: Hold, max_concurrency: int, logs: Sequence[Take] = ()
+    ) -> None:
         self.live = live
         self.pool = pool
         self.hold = hold
@@ -38,7 +44,7 @@ class State:
         file = LogFile(path, max_bytes=log.max_bytes, keep=log.keep) if path is not None else None
         self.decision_log = None if file is None else DecisionLog(file)
         self._tally = Tally()
-        self._over = Aftermath(self._write_up)
+        self.finished = Aftermath(*logs, self._write_up)
         self.started_at = time.monotonic()
 
     @property
@@ -51,20 +57,16 @@ class State:
         """Seconds since the router was made."""
         return round(time.monotonic() - self.started_at, 3)
 
-    def finished(self, exchange: Exchange) -> None:
-        """Keep and count a request that has been answered or cut off, if it was routed."""
-        self._over(exchange)
-
     @property
     def records(self) -> Records:
         """What was decided for the last requests."""
-        self._over.flush()
+        self.finished.flush()
         return self._records
 
     @property
     def tally(self) -> Tally:
         """The counts of all requests that are over."""
-        self._over.flush()
+        self.finished.flush()
         return self._tally
 
     def _write_up(self, over: Sequence[Exchange]) -> None:
@@ -88,7 +90,7 @@ class State:
 
     async def close(self) -> None:
         """Write what is still to be written."""
-        self._over.flush()
+        self.finished.flush()
         if self.decision_log is not None:
             await self.decision_log.close()
 

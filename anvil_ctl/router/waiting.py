@@ -17,6 +17,7 @@ from anvil_ctl.router.dialects.call import Call, Dialect
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.relay import STREAM
+from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold, HoldFullError
 from anvil_ctl.serving.message import Request
@@ -46,7 +47,7 @@ async def enter(hold: Hold, call: Call | Forwarded, request: Request, exchange: 
         await hold.enter(len(request.body))
     finally:
         hold.waiters.discard(exchange)
-        exchange.fields["held_ms"] = round((time.monotonic() - began) * 1000, 1)
+        exchange.fields["held_ms"] = milliseconds(time.monotonic() - began)
         if signs is not None:
             signs.stop()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from anvil_ctl.serving import logs
-from anvil_ctl.serving.aftermath import Aftermath, wall_clock
+from anvil_ctl.serving.aftermath import Take, milliseconds, wall_clock
 from anvil_ctl.serving.exchange import Exchange
 
 log = logging.getLogger("anvil.access")
@@ -27,44 +27,33 @@ def log_access(exchange: Exchange) -> None:
 
 
 class AccessLines:
-    """The same lines as JSON, put together and written for many requests at once.
+    """The same lines as JSON, put together and written for many requests at once (`Aftermath`).
 
-    A record, a lock and a system call for each request cost as much as routing it does. See
-    `Aftermath` for when, and `flush` before the process ends.
+    A record, a lock and a system call for each request cost as much as routing it does.
     """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self._over = Aftermath(self._put)
+        self._encoder = msgspec.json.Encoder()
         self._second = 0
         self._clock = ""
 
-    def __call__(self, exchange: Exchange) -> None:
-        """Add a request's line."""
-        if exchange.path not in QUIET:
-            self._over(exchange)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        self._over.flush()
-
-    def _put(self, over: Sequence[Exchange]) -> None:
+    def __call__(self, over: Sequence[Exchange]) -> None:
         """Write the lines. A log that can't be written to must not end requests."""
         offset = wall_clock()
         lines = [
-            msgspec.json.encode(
-                {
-                    "time": self._utc(exchange.ended_at + offset),
-                    "level": "info",
-                    "logger": log.name,
-                    "message": "request",
-                    **_fields(exchange),
-                }
-            )
+            {
+                "time": self._utc(exchange.ended_at + offset),
+                "level": "info",
+                "logger": log.name,
+                "message": "request",
+                **_fields(exchange),
+            }
             for exchange in over
+            if exchange.path not in QUIET
         ]
         with contextlib.suppress(OSError, ValueError):
-            self._write(b"\n".join([*lines, b""]))
+            self._write(self._encoder.encode_lines(lines))
 
     def _utc(self, at: float) -> str:
         second = int(at)
@@ -74,27 +63,30 @@ class AccessLines:
         return f"{self._clock}.{int(at % 1 * 1000):03d}Z"
 
 
-def to_stderr() -> tuple[Callable[[Exchange], None], Callable[[], None]]:
-    """Where this process's access lines go, and what flushes them: JSON unless a person reads."""
+def to_stderr() -> Take:
+    """Writes this process's access lines: as JSON, unless a person reads."""
     if sys.stderr.isatty():
-        return log_access, lambda: None
+        return _log_each
 
     def write(data: bytes) -> None:
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
 
-    lines = AccessLines(write)
-    return lines, lines.flush
+    return AccessLines(write)
+
+
+def _log_each(over: Sequence[Exchange]) -> None:
+    for exchange in over:
+        log_access(exchange)
 
 
 def _fields(exchange: Exchange) -> dict[str, object]:
-    took = exchange.ended_at - exchange.started_at
     return {
         "request_id": exchange.request_id,
         "method": exchange.method,
         "path": exchange.path,
         "status": exchange.status,
-        "ms": round(took * 1000, 1),
+        "ms": milliseconds(exchange.ended_at - exchange.started_at),
         "bytes": exchange.sent,
         **exchange.fields,
     }

@@ -15,6 +15,7 @@ from anvil_ctl.router.refuse import envelope
 from anvil_ctl.serving.access import log_access
 from anvil_ctl.serving.admin import Admin
 from anvil_ctl.serving.auth import Auth
+from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold
 from anvil_ctl.serving.http import Server
 from anvil_ctl.serving.message import Limits
@@ -73,7 +74,11 @@ async def router(
         hold=hold,
         max_concurrency=max_concurrency,
     )
-    finished = made.finished(log_access)
+
+    def finished(exchange: Exchange) -> None:
+        log_access(exchange)
+        made.finished(exchange)
+
     data = Server(made.app(Auth(TOKEN)), limits=limits, envelope=envelope, finished=finished)
     admin = Server(Admin(made, hold, routes=made.admin_routes()).app(ADMIN))
     port = await data.listen("127.0.0.1", 0)

@@ -31,13 +31,13 @@ async def test_many_are_handed_on_in_order_without_waiting_and_few_soon() -> Non
 
 async def test_flushing_hands_on_at_once_and_nothing_twice() -> None:
     taken: list[int] = []
-    over = Aftermath(lambda some: taken.append(len(some)))
+    over = Aftermath(lambda some: taken.append(len(some)), lambda some: taken.append(-len(some)))
     over.flush()
     over(answered(ASK, "one"))
     over.flush()
     over.flush()
 
-    assert taken == [1]
+    assert taken == [1, -1], "to one after the other"
 
 
 def test_an_exchanges_times_can_be_told_as_unix_seconds() -> None:
