@@ -25,6 +25,7 @@ from anvil_ctl.router import config as configs  # noqa: E402
 from anvil_ctl.router.judgement import intent  # noqa: E402
 from anvil_ctl.router.judgement.judge import judge  # noqa: E402
 from anvil_ctl.router.judgement.policy import Circumstances  # noqa: E402
+from anvil_ctl.router.judgement.reading import read  # noqa: E402
 from anvil_ctl.router.profile.store import Profile  # noqa: E402
 from anvil_ctl.router.verify.chain import verify  # noqa: E402
 from anvil_ctl.router.verify.view import LONGEST, Asked, View  # noqa: E402
@@ -80,7 +81,7 @@ def decision(size: int, model: str) -> float:
 
     def run() -> object:
         name = names.get(model) or intent.named(CONFIG, model)
-        return judge(CONFIG, name, raw, profile, Circumstances())
+        return judge(CONFIG, name, read(raw), profile, Circumstances())
 
     return least(run)
 

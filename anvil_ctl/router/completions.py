@@ -21,11 +21,12 @@ from anvil_ctl.router.dialects import forwarded, responses_request
 from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.forward import Forward
-from anvil_ctl.router.judgement import sessions
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
 from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
 from anvil_ctl.router.judgement.plan import unchecked
 from anvil_ctl.router.judgement.policy import Candidate, Decision
+from anvil_ctl.router.judgement.reading import read
+from anvil_ctl.router.judgement.sessions import session_of
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.standing import Standing
@@ -150,9 +151,12 @@ class Completions:
         name = live.named(call.model)
         if name.source is Source.INFERRED and not live.config.judgement.substitution:
             return refusals.UNKNOWN_NAME
-        hints = hints_of(request)
-        session = _session(live, call, hints)
-        judged = judge(live.config, name, call.raw, live.profile, live.now(session), hints=hints)
+        hints, reading = hints_of(request), read(call.raw)
+        session = None
+        if live.config.judgement.policy.stickiness:
+            session = session_of(call.raw, reading.beginning, hints.session)
+        now = live.now(session)
+        judged = judge(live.config, name, reading, live.profile, now, hints=hints)
         intent, decision = judged.intent, judged.decision
         exchange.note(judged_words, call.dialect, config, intent, decision, call.stream, session)
         if not decision.candidates:
@@ -252,7 +256,12 @@ class Completions:
         live = state.live
         hints = hints_of(request)
         judged = judge(
-            live.config, live.named(call.model), call.raw, live.profile, live.now(), hints=hints
+            live.config,
+            live.named(call.model),
+            read(call.raw),
+            live.profile,
+            live.now(),
+            hints=hints,
         )
         found = None
         # A count takes no part in the hold: an engine may be about to stop, and is asked or not.
@@ -280,9 +289,3 @@ def hints_of(request: Request) -> Hints:
         get("x-anvil-session"),
         get("x-anvil-no-cloud"),
     )
-
-
-def _session(live: Live, call: Call, hints: Hints) -> int | None:
-    if not live.config.judgement.policy.stickiness:
-        return None
-    return sessions.session_of(call.raw, hints.session)

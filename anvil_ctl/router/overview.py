@@ -16,6 +16,7 @@ from anvil_ctl.router.completions import hints_of
 from anvil_ctl.router.config import Metrics
 from anvil_ctl.router.dialects.call import BadRequestError, Dialect, read_object
 from anvil_ctl.router.judgement.judge import Judged, judge
+from anvil_ctl.router.judgement.reading import read
 from anvil_ctl.router.refuse import refuse
 from anvil_ctl.router.state import State
 from anvil_ctl.serving.envelope import openai_error
@@ -88,7 +89,7 @@ class Overview:
         judged = judge(
             live.config,
             question.name,
-            raw,
+            read(raw),
             live.profile,
             live.now(),
             hints=hints_of(request),

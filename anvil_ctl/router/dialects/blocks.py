@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from anvil_ctl.router.dialects.call import JSON
 
 
-def objects(value: object) -> Iterator[JSON]:
+def objects(value: object) -> list[JSON]:
     """The objects of a list; whatever else is in it is skipped."""
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict):
-                yield item
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def text_of(content: object, joint: str = "") -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from anvil_ctl.router.config import Config
-from anvil_ctl.router.dialects.call import JSON
 from anvil_ctl.router.judgement import intent as intents
 from anvil_ctl.router.judgement.intent import NO_HINTS, Hints, Intent, Named, Source
 from anvil_ctl.router.judgement.policy import Circumstances, Decision, Needs, Trust, route
 from anvil_ctl.router.judgement.reading import Reading, read
+
+_NOTHING = read({})
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -23,15 +24,14 @@ class Judged(msgspec.Struct, frozen=True):
 def judge(
     config: Config,
     name: Named,
-    raw: JSON,
+    reading: Reading,
     trust: Trust,
     now: Circumstances,
     *,
     hints: Hints = NO_HINTS,
     at_least: int = 0,
 ) -> Judged:
-    """Decide on a body in either dialect; `at_least` is a size that the caller knows of."""
-    reading = read(raw)
+    """Decide on a request as it was read; `at_least` is a size that the caller knows of."""
     intent = intents.resolve(config, name, reading, hints)
     needs = Needs(
         context=max(reading.total.lower, at_least),
@@ -46,7 +46,7 @@ def judge(
 def judge_forwarded(config: Config, name: Named, trust: Trust, now: Circumstances) -> Judged:
     """Decide on a request that is no conversation: its name alone says what is wanted."""
     intent = Intent(name.source, name.preset, name.work, name.tiers)
-    return Judged(intent, route(config, intent, Needs(), trust, now), read({}))
+    return Judged(intent, route(config, intent, Needs(), trust, now), _NOTHING)
 
 
 def substitution(judged: Judged, tried: int) -> str | None:

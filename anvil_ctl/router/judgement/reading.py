@@ -9,7 +9,7 @@ import msgspec
 
 from anvil_ctl.router.dialects.blocks import objects, string
 from anvil_ctl.router.dialects.call import JSON
-from anvil_ctl.router.judgement.size import Size, extras, measure
+from anvil_ctl.router.judgement.size import Size, measure
 
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 # Where blocks of a kind keep their text.
@@ -30,12 +30,16 @@ _MAX_NESTING = 3
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One request's facts. `conversation` leaves out the tools' definitions; `total` has them."""
+    """One request's facts. `conversation` leaves out the tools' definitions; `total` has them.
+
+    `beginning`: the texts up to the first that the user said; later turns have the same ones.
+    """
 
     conversation: Size
     total: Size
     system: str
     ask: str
+    beginning: tuple[str, ...]
     needs_tools: bool
     needs_vision: bool
     needs_schema: bool = False
@@ -48,21 +52,23 @@ def read(raw: JSON) -> Reading:
     """Read a body of either dialect. Never raises."""
     walk = _Walk()
     system = walk.content(raw.get("system"))
-    messages = 0
-    for message in objects(raw.get("messages")):
-        messages += 1
+    messages = objects(raw.get("messages"))
+    for message in messages:
         walk.message(message)
     if walk.systems:
         system = "\n".join([*([system] if system else []), *walk.systems])
-    size = measure(walk.text()) + extras(messages=messages, images=walk.images)
+    text = "\n".join(walk.texts).encode("utf-8", "replace")
+    size = measure(text, messages=len(messages), images=walk.images)
+    beginning = tuple(walk.texts[: walk.begun])
     if raw.keys().isdisjoint(_WISHES):
-        return Reading(size, size, system, walk.ask, walk.tools, walk.images > 0)
+        return Reading(size, size, system, walk.ask, beginning, walk.tools, walk.images > 0)
     tools = raw.get("tools") or raw.get("functions")
     return Reading(
         conversation=size,
         total=size + measure(_json(tools)) if tools else size,
         system=system,
         ask=walk.ask,
+        beginning=beginning,
         needs_tools=walk.tools or bool(tools) or raw.get("tool_choice") is not None,
         needs_vision=walk.images > 0,
         needs_schema=_wants_schema(raw),
@@ -73,24 +79,26 @@ def read(raw: JSON) -> Reading:
 
 
 class _Walk:
-    """Collects the texts of a conversation. `ask` is the last that a person said."""
+    """Collects the texts of a conversation.
+
+    `ask` is the last that a person said, `begun` how many texts there were with the first.
+    """
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self.texts: list[str] = []
+        self.begun: int | None = None
         self.systems: list[str] = []
         self.images = 0
         self.tools = False
         self.ask = ""
-
-    def text(self) -> bytes:
-        """Everything, as UTF-8."""
-        return "\n".join(self._texts).encode("utf-8", "replace")
 
     def message(self, message: JSON) -> None:
         role = string(message.get("role"))
         said = self.content(message.get("content"))
         if role == "user":
             self.ask = _without_reminders(said) or self.ask
+            if self.begun is None:
+                self.begun = len(self.texts)
         elif role in _SYSTEM_ROLES:
             self.systems.append(said)
         elif role in _RESULT_ROLES:
@@ -106,7 +114,8 @@ class _Walk:
     def content(self, content: object, depth: int = 0) -> str:
         """Take in a message's content; its own text, without that of tool results."""
         if isinstance(content, str):
-            self._add(content)
+            if content:
+                self.texts.append(content)
             return content
         if not isinstance(content, list) or depth > _MAX_NESTING:
             return ""
@@ -157,7 +166,7 @@ class _Walk:
 
     def _add(self, text: str) -> None:
         if text:
-            self._texts.append(text)
+            self.texts.append(text)
 
 
 def _without_reminders(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from anvil_ctl.router.dialects.blocks import objects, text_of
 from anvil_ctl.router.dialects.call import JSON
 
 # Where callers say which conversation, or whose, a request belongs to.
@@ -34,8 +33,8 @@ class Sessions:
             self._tiers.popitem(last=False)
 
 
-def session_of(raw: JSON, hint: str | None) -> int:
-    """What tells this conversation from others: what the caller says, else how it began.
+def session_of(raw: JSON, beginning: tuple[str, ...], hint: str | None) -> int:
+    """What tells this conversation from others: what the caller says, else its `beginning`.
 
     Python salts the hash of a string in each process, so it can't be looked up in a table of
     likely prompts.
@@ -48,9 +47,4 @@ def session_of(raw: JSON, hint: str | None) -> int:
         for name in (said, raw.get("prompt_cache_key"), raw.get("user")):
             if isinstance(name, str) and name:
                 return hash(name)
-    beginning = [text_of(raw.get("system"))]
-    for message in objects(raw.get("messages")):
-        beginning.append(text_of(message.get("content")))
-        if message.get("role") == "user":
-            break
     return hash(tuple([(text[:_TOLD], len(text)) for text in beginning]))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from anvil_ctl.router.judgement.sessions import Sessions, session_of
+from anvil_ctl.router.judgement.reading import read
+from anvil_ctl.router.judgement.sessions import Sessions
+from anvil_ctl.router.judgement.sessions import session_of as told_apart_by
+
+
+def session_of(raw: dict[str, object], hint: str | None = None) -> int:
+    return told_apart_by(raw, read(raw).beginning, hint)
 
 
 def test_a_conversation_is_known_by_what_the_caller_says_first_of_all() -> None:
     raw: dict[str, object] = {"prompt_cache_key": "k", "user": "u", "messages": []}
 
     assert session_of(raw, "s") == session_of({}, "s")
-    assert session_of({**raw, "metadata": {"user_id": "m"}}, None) == session_of({}, "m")
-    assert session_of(raw, None) == session_of({}, "k")
-    assert session_of({"user": "u"}, None) == session_of({}, "u")
+    assert session_of({**raw, "metadata": {"user_id": "m"}}) == session_of({}, "m")
+    assert session_of(raw) == session_of({}, "k")
+    assert session_of({"user": "u"}) == session_of({}, "u")
 
 
 def test_else_by_how_it_began() -> None:
@@ -21,7 +27,7 @@ def test_else_by_how_it_began() -> None:
     more: dict[str, object] = {"role": "user", "content": "and now?"}
 
     def of(*messages: dict[str, object]) -> int:
-        return session_of({"messages": list(messages)}, None)
+        return session_of({"messages": list(messages)})
 
     assert of(system, first) == of(system, first, reply, more)
     assert of(first) != of(system, first)
@@ -30,7 +36,7 @@ def test_else_by_how_it_began() -> None:
 
 def test_long_beginnings_are_told_apart_by_their_start_and_their_length() -> None:
     def of(content: str) -> int:
-        return session_of({"messages": [{"role": "user", "content": content}]}, None)
+        return session_of({"messages": [{"role": "user", "content": content}]})
 
     long = "x" * 100_000
     assert of(long) == of("".join("x" for _ in range(100_000)))

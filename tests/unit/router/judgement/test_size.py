@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anvil_ctl.router.judgement.reading import read
-from anvil_ctl.router.judgement.size import Size, extras, measure
+from anvil_ctl.router.judgement.size import measure
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_picture_counts_as_a_picture_and_not_by_its_base64() -> None:
 
     for block in (openai, anthropic):
         size = read({"messages": [{"role": "user", "content": [block]}]}).total
-        assert size == Size() + extras(messages=1, images=1)
+        assert size == measure(b"", messages=1, images=1)
 
 
 def test_a_megabyte_is_measured_in_a_few_milliseconds() -> None:
