@@ -13,13 +13,13 @@ from anvil_ctl.router.config import Config, Counting, Multiplexer, Tier
 from anvil_ctl.router.deadline import Deadline
 from anvil_ctl.router.dialects.call import Dialect
 from anvil_ctl.router.dialects.upstream_body import Target
+from anvil_ctl.router.experience import Experience
 from anvil_ctl.router.judgement import intent as intents
 from anvil_ctl.router.judgement.intent import Named
-from anvil_ctl.router.judgement.policy import Candidate, Circumstances
+from anvil_ctl.router.judgement.policy import Circumstances
 from anvil_ctl.router.probe import Probe
 from anvil_ctl.router.profile.keeper import Keeper
 from anvil_ctl.router.slots import Slots
-from anvil_ctl.router.standing import Experience
 from anvil_ctl.serving.auth import token_from_env
 from anvil_ctl.upstream.client import Pool
 from anvil_ctl.upstream.endpoint import Endpoint, endpoint, fits_header
@@ -182,9 +182,9 @@ class Live:
         self.probe.look()
         return self.experience.now(self._unbound, session)
 
-    def bound(self, candidates: Iterable[Candidate]) -> list[tuple[BoundTier, Candidate]]:
-        """The candidates of a decision, which has left out those that can't be used."""
-        return [(self._bound[each.tier.id], each) for each in candidates]
+    def bound(self, tier: Tier) -> BoundTier:
+        """A candidate's tier, ready to be asked: a decision leaves out those that can't be."""
+        return self._bound[tier.id]
 
 
 def _slots(tier: Tier) -> Slots:

@@ -22,14 +22,13 @@ from anvil_ctl.router.dialects.call import BadRequestError, Call, Dialect
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.forward import Forward
 from anvil_ctl.router.judgement.intent import Hints, Source, hinted
-from anvil_ctl.router.judgement.judge import Judged, judge, judge_forwarded
+from anvil_ctl.router.judgement.judge import judge, judge_forwarded
 from anvil_ctl.router.judgement.plan import unchecked
 from anvil_ctl.router.judgement.policy import Candidate, Decision
 from anvil_ctl.router.judgement.reading import read
 from anvil_ctl.router.judgement.sessions import session_of
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.refuse import refuse
-from anvil_ctl.router.standing import Standing
 from anvil_ctl.router.state import State
 from anvil_ctl.router.walk import Walk
 from anvil_ctl.serving.exchange import Exchange
@@ -184,8 +183,9 @@ class Completions:
         if config.judgement.early_commit:
             signs = waiting.early(call, exchange, self._state.hold.bounds.silence_s)
         try:
-            walk = self._walk(live, judged, exchange, session=session, until=until)
-            refusal = await walk.serve(live.bound(decision.candidates), attempt)
+            pool = self._state.pool
+            walk = Walk(live, pool, exchange, judged, session=session, until=until)
+            refusal = await walk.serve(attempt)
         finally:
             if signs is not None:
                 signs.stop()
@@ -222,29 +222,8 @@ class Completions:
                 until=until,
             )
 
-        walk = self._walk(live, judged, exchange, until=until)
-        return await walk.serve(live.bound(able), attempt)
-
-    def _walk(
-        self,
-        live: Live,
-        judged: Judged,
-        exchange: Exchange,
-        *,
-        session: int | None = None,
-        until: Deadline,
-    ) -> Walk:
-        """The request's way along its candidates."""
-        decision = judged.decision
-        return Walk(
-            live.config,
-            self._state.pool,
-            exchange,
-            Standing(live.experience, decision, session),
-            decision,
-            size=judged.reading.total.expected,
-            until=until,
-        )
+        walk = Walk(live, self._state.pool, exchange, judged, until=until)
+        return await walk.serve(attempt)
 
     async def _count(self, request: Request, exchange: Exchange) -> None:
         state = self._state
@@ -265,9 +244,9 @@ class Completions:
         )
         found = None
         # A count takes no part in the hold: an engine may be about to stop, and is asked or not.
-        for bound, _candidate in live.bound(judged.decision.candidates)[:1]:
+        for candidate in judged.decision.candidates[:1]:
             if not (state.full or state.hold.held):
-                found = await counting.exact(call, bound, state.pool)
+                found = await counting.exact(call, live.bound(candidate.tier), state.pool)
         tokens = judged.reading.total.expected if found is None else found
         how = ("x-anvil-token-count", "estimate" if found is None else "exact")
         exchange.reply(200, msgspec.json.encode({"input_tokens": tokens}), headers=(how,))

@@ -18,8 +18,8 @@ import msgspec
 
 from anvil_ctl.router.config import Config, Tier
 from anvil_ctl.router.dialects.blocks import objects, string
+from anvil_ctl.router.experience import Experience
 from anvil_ctl.router.profile.keeper import Keeper
-from anvil_ctl.router.standing import Experience
 
 log = logging.getLogger(__name__)
 

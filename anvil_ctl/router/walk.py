@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from anvil_ctl.router import refusal as refusals
-from anvil_ctl.router.bound import BoundTier
-from anvil_ctl.router.config import Config, Tier
+from anvil_ctl.router.bound import BoundTier, Live
+from anvil_ctl.router.config import Tier
 from anvil_ctl.router.deadline import LATE, NEVER, Deadline
 from anvil_ctl.router.decided import cost_usd, exhausted
 from anvil_ctl.router.dialects.call import BadRequestError
-from anvil_ctl.router.judgement.policy import Candidate, Decision
+from anvil_ctl.router.judgement.judge import Judged
+from anvil_ctl.router.judgement.policy import Candidate
 from anvil_ctl.router.refusal import Failed, Refusal
 from anvil_ctl.router.slots import BUSY
-from anvil_ctl.router.standing import Standing
 from anvil_ctl.router.window import UnsoundError
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.upstream.client import Pool
@@ -41,25 +40,25 @@ Begin = Callable[[BoundTier, Candidate, Sequence[str]], Try]
 
 
 class Walk:
-    """One request's way along its candidates. `size` is the request's own in tokens, about."""
+    """One request's way along its candidates. `session`: its conversation, where that counts."""
 
     def __init__(
         self,
-        config: Config,
+        live: Live,
         pool: Pool,
         exchange: Exchange,
-        standing: Standing,
-        decision: Decision,
+        judged: Judged,
         *,
-        size: int = 0,
+        session: int | None = None,
         until: Deadline = NEVER,
     ) -> None:
-        self._config = config
+        self._live = live
+        self._experience = live.experience
         self._pool = pool
         self._exchange = exchange
-        self._standing = standing
-        self._decision = decision
-        self._size = size
+        self._decision = judged.decision
+        self._session = session
+        self._size = judged.reading.total.expected
         self._until = until
         self._spent = 0
         self._tried: list[str] = []
@@ -70,11 +69,7 @@ class Walk:
         self._wasted_usd = 0.0
         self._untranslatable: BadRequestError | None = None
 
-    async def serve(
-        self,
-        candidates: Sequence[tuple[BoundTier, Candidate]],
-        attempt: Begin,
-    ) -> Refusal | None:
+    async def serve(self, attempt: Begin) -> Refusal | None:
         """Answer from the first candidate that can; else say what to refuse with.
 
         Raises BadRequestError if the request can't be put in the words of any that could serve.
@@ -87,73 +82,83 @@ class Walk:
         6. The tier has just failed others: the next. That is no attempt and costs nothing.
         7. Try it.
         """
-        limits = self._config.judgement.fallback
-        for bound, candidate in candidates:
-            if len(self._tried) >= limits.max_attempts:  # 1
+        self._experience.put_off(self._decision)
+        for candidate in self._decision.candidates:
+            if self._enough():  # 1 to 3
                 break
-            if limits.max_tokens and self._spent + self._size >= limits.max_tokens:  # 2
-                self._exchange.fields["budget_stop"] = True
-                break
-            if self._until.over:  # 3
-                break
-            if not refusals.worth_trying(bound.tier, self._failed):  # 4
+            tier = candidate.tier
+            if self._in_vain(tier):  # 4, 5
                 continue
-            if self._until is not NEVER and self._too_slow(bound.tier):  # 5
+            if not self._experience.enter(tier, self._decision.work):  # 6
+                self._skipped.append(tier.id)
                 continue
-            if not self._standing.enter(bound.tier):  # 6
-                self._skipped.append(bound.tier.id)
-                continue
-            if await self._try(bound, candidate, attempt):  # 7
+            self._tried.append(tier.id)
+            self._spent += self._size
+            try:  # 7
+                bound = self._live.bound(tier)
+                took_s = await attempt(bound, candidate, self._tried).run(self._pool)
+            except (BadRequestError, UnsoundError, UpstreamError) as error:
+                self._went_wrong(tier, error)
+            except BaseException:
+                self._experience.left(tier, self._decision.work)
+                raise
+            else:
+                self._served(tier, took_s)
                 return None
         refusal = self._refusal()
         exhausted(self._exchange, refusal, self._decision)
         return refusal
 
-    def _too_slow(self, tier: Tier) -> bool:
-        if self._standing.least_s(tier) <= self._until.left_s:
+    def _enough(self) -> bool:
+        """Whether nobody else is to be tried."""
+        limits = self._live.config.judgement.fallback
+        if len(self._tried) >= limits.max_attempts:
+            return True
+        if limits.max_tokens and self._spent + self._size >= limits.max_tokens:
+            self._exchange.fields["budget_stop"] = True
+            return True
+        return self._until is not NEVER and self._until.over
+
+    def _in_vain(self, tier: Tier) -> bool:
+        """Whether the tier would fail, as far as can be known."""
+        if self._failed and not refusals.worth_trying(tier, self._failed):
+            return True
+        if self._until is NEVER or self._experience.least_s(tier) <= self._until.left_s:
             return False
         self._hopeless.append(tier.id)
         self._exchange.fields["too_slow"] = self._hopeless
         return True
 
-    async def _try(self, bound: BoundTier, candidate: Candidate, attempt: Begin) -> bool:
-        tier = bound.tier
-        self._tried.append(tier.id)
-        self._spent += self._size
-        try:
-            took_s = await attempt(bound, candidate, self._tried).run(self._pool)
-        except BadRequestError as error:
-            self._untranslatable = error
-            self._failed.append((tier, Failure("untranslatable", Action.STOP)))
-            self._standing.left(tier)
-        except UnsoundError as error:
-            self._spent += error.usage.output or 0
-            self._reject(tier, error)
-            self._note(bound, Failure(error.check))
-            self._standing.unsound(tier)
-        except UpstreamError as error:
-            if error.failure is BUSY:
+    def _went_wrong(
+        self, tier: Tier, error: BadRequestError | UnsoundError | UpstreamError
+    ) -> None:
+        """Note why a tier did not serve."""
+        work = self._decision.work
+        match error:
+            case BadRequestError():
+                self._untranslatable = error
+                self._failed.append((tier, Failure("untranslatable", Action.STOP)))
+                self._experience.left(tier, work)
+            case UnsoundError():
+                self._spent += error.usage.output or 0
+                self._reject(tier, error)
+                self._note(tier, Failure(error.check))
+                self._experience.unsound(tier, work)
+            case UpstreamError() if error.failure is BUSY:
                 self._tried.pop()  # it was not asked
                 self._failed.append((tier, BUSY))
-                self._standing.left(tier)
-            else:
-                self._note(bound, error.failure)
+                self._experience.left(tier, work)
+            case UpstreamError():
+                self._note(tier, error.failure)
                 self._blame(tier, error.failure)
-        except (asyncio.CancelledError, Exception):
-            self._standing.left(tier)
-            raise
-        else:
-            self._ended(bound, took_s)
-            return True
         self._exchange.fields["failed"] = [(t.id, failure.reason) for t, failure in self._failed]
-        return False
 
-    def _ended(self, bound: BoundTier, took_s: float | None) -> None:
+    def _served(self, tier: Tier, took_s: float | None) -> None:
         """The answer was the client's, even if the engine broke off in the middle of it."""
         if took_s is None:
-            self._blame(bound.tier, Failure("cut"))
+            self._blame(tier, Failure("cut"))
         else:
-            self._standing.served(bound.tier, took_s)
+            self._experience.served(tier, self._decision.work, self._session, took_s)
         if self._skipped:
             self._exchange.fields["skipped"] = self._skipped
         if self._wasted_usd:
@@ -182,20 +187,19 @@ class Walk:
     def _blame(self, tier: Tier, failure: Failure) -> None:
         """Count a failure against a tier, unless the caller's own impatience ended the attempt."""
         if self._until.over:
-            self._standing.left(tier)
+            self._experience.left(tier, self._decision.work)
         else:
-            self._standing.failed(tier, failure)
+            self._experience.failed(tier, self._decision.work, failure)
 
-    def _note(self, bound: BoundTier, failure: Failure) -> None:
-        self._failed.append((bound.tier, failure))
+    def _note(self, tier: Tier, failure: Failure) -> None:
+        self._failed.append((tier, failure))
         fields = {
             "request_id": self._exchange.request_id,
-            "tier": bound.tier.id,
+            "tier": tier.id,
             "reason": failure.reason,
         }
         log.warning("attempt failed", extra={"fields": fields})
         if failure.reason == REFUSED_CREDENTIAL:
-            tier = bound.tier
             log.error("tier %s does not accept the credential in %s", tier.id, tier.auth_env)
 
     def _refusal(self) -> Refusal:
@@ -206,7 +210,7 @@ class Walk:
             fields["cost_usd"] = round(self._wasted_usd, 8)
         if self._until.over or (self._hopeless and not self._failed):
             return LATE
-        refusal = refusals.after(self._failed, self._config.exhaustion_status)
+        refusal = refusals.after(self._failed, self._live.config.exhaustion_status)
         if self._untranslatable is not None and refusal.status == 400:
             raise self._untranslatable
         return refusal

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from anvil_ctl.router import config as configs
+from anvil_ctl.router.experience import Experience
 from anvil_ctl.router.judgement.work import Work
 from anvil_ctl.router.probe import Probe
 from anvil_ctl.router.profile.keeper import open_profile
 from anvil_ctl.router.profile.row import Verdict
-from anvil_ctl.router.standing import Experience
 from tests.unit.router import doubles
 
 MODELS = {"object": "list", "data": [{"id": "other"}]}

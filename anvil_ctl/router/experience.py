@@ -1,4 +1,4 @@
-"""How one request's attempts count for and against the tiers that it tries."""
+"""What requests teach of the tiers that they are sent to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from anvil_ctl.router.judgement.pace import Pace
 from anvil_ctl.router.judgement.policy import Circumstances, Decision
 from anvil_ctl.router.judgement.residency import Residency
 from anvil_ctl.router.judgement.sessions import Sessions
+from anvil_ctl.router.judgement.work import Work
 from anvil_ctl.upstream.failure import Action, Failure
 
 # A tier with all its slots taken is busy, and not broken.
@@ -47,47 +48,42 @@ class Experience:
             former=None if session is None else self.sessions.former(session, now),
         )
 
-
-class Standing:
-    """One request's: its class of work and its conversation."""
-
-    def __init__(self, experience: Experience, decision: Decision, session: int | None) -> None:
-        self._experience = experience
-        self._work = decision.work
-        self._session = session
+    def put_off(self, decision: Decision) -> None:
+        """Remember a first choice that was put behind others for being unloaded."""
         if decision.deferred and decision.deferred[0] == decision.pool[0]:
-            experience.residency.put_off(decision.deferred[0], experience.clock())
+            self.residency.put_off(decision.deferred[0], self.clock())
 
-    def enter(self, tier: Tier) -> bool:
+    # How an attempt at a tier counts for and against it: `work` is the request's class of work.
+
+    def enter(self, tier: Tier, work: Work | None) -> bool:
         """Whether the tier may be tried; every trial ends in one of the other calls."""
-        return self._experience.breakers.enter(tier.id, self._work, self._experience.clock())
+        return self.breakers.enter(tier.id, work, self.clock())
 
     def least_s(self, tier: Tier) -> float:
         """The seconds that the tier needs at its best."""
-        return self._experience.pace.least(tier.id, self._experience.clock())
+        return self.pace.least(tier.id, self.clock())
 
-    def served(self, tier: Tier, took_s: float) -> None:
+    def served(self, tier: Tier, work: Work | None, session: int | None, took_s: float) -> None:
         """The tier's answer is the client's; it took the engine so long."""
-        now = self._experience.clock()
-        self._experience.pace.served(tier.id, took_s, now)
-        self._experience.breakers.succeeded(tier.id, self._work)
-        self._experience.residency.served(tier, now)
-        if self._session is not None:
-            self._experience.sessions.served(self._session, tier.id, now)
+        now = self.clock()
+        self.pace.served(tier.id, took_s, now)
+        self.breakers.succeeded(tier.id, work)
+        self.residency.served(tier, now)
+        if session is not None:
+            self.sessions.served(session, tier.id, now)
 
-    def failed(self, tier: Tier, failure: Failure) -> None:
+    def failed(self, tier: Tier, work: Work | None, failure: Failure) -> None:
         """The tier did not answer. What the caller did wrong says nothing of the tier."""
         if failure.action is Action.NEXT and failure.reason not in _NO_FAULT:
-            self._experience.breakers.failed(
-                tier.id, self._experience.clock(), at_least=failure.retry_after_s or 0.0
-            )
+            at_least = failure.retry_after_s or 0.0
+            self.breakers.failed(tier.id, self.clock(), at_least=at_least)
         else:
-            self.left(tier)
+            self.left(tier, work)
 
-    def unsound(self, tier: Tier) -> None:
+    def unsound(self, tier: Tier, work: Work | None) -> None:
         """The tier's answer failed a check."""
-        self._experience.breakers.unsound(tier.id, self._work, self._experience.clock())
+        self.breakers.unsound(tier.id, work, self.clock())
 
-    def left(self, tier: Tier) -> None:
+    def left(self, tier: Tier, work: Work | None) -> None:
         """The attempt ended and says nothing of the tier: the client went, or nothing was sent."""
-        self._experience.breakers.release(tier.id, self._work)
+        self.breakers.release(tier.id, work)
