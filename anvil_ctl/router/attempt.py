@@ -206,7 +206,7 @@ class Attempt:
         """An unstreamed answer: checked, and sent on as it is if it speaks the caller's dialect."""
         if same and self._handling is Handling.RAW and not self._call.stream:
             # Nobody looks at it: its counts are all that is read.
-            usage = recode.reader(self._call.dialect).counts(body)
+            usage = recode.counts(self._call.dialect, body)
             if self._later:
                 self._recall = recall_whole(body, self._call.dialect, self._answer_tool())
             self._count(lambda: usage)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 # Takes a piece of the body; True means that it has enough for now.
 Sink = Callable[[bytes], bool]
 
-_MAX_HEAD = 64 << 10
 _MAX_WAITING = 256 << 10
+# Before the end of a head that is more than any head, and what may come with it.
+_MAX_BEGINNING = (64 << 10) + _MAX_WAITING
 
 
 class Deadlines(msgspec.Struct, frozen=True):
@@ -181,8 +182,11 @@ class Response:
         """Bytes have arrived."""
         self._heard = self._time()
         incoming = self._incoming
-        if not self._headed and self._too_long(len(data)):
-            return
+        if not self._headed:
+            self._size += len(data)
+            if self._size > _MAX_BEGINNING:
+                self.fail(failed("malformed_http"))
+                return
         try:
             incoming.feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -192,10 +196,10 @@ class Response:
         if not self._headed and incoming.headed:
             self._begun()
         if self._pieces and not self._closed:
-            if self._sink is None:
-                self._hold_back()
-            else:
+            if self._sink is not None:
                 self._hand_on(self._sink, data)
+            elif not incoming.over:
+                self._hold_back()
         if incoming.over and not self._closed:
             self._end(reusable=incoming.keep)
 
@@ -221,14 +225,6 @@ class Response:
             self.fail(failed("reset"))
 
     # inside
-
-    def _too_long(self, size: int) -> bool:
-        """Whether what comes before the end of the head is more than any head."""
-        self._size += size
-        if self._size <= _MAX_HEAD + _MAX_WAITING:
-            return False
-        self.fail(failed("malformed_http"))
-        return True
 
     def _begun(self) -> None:
         """The head is in."""

@@ -126,10 +126,11 @@ class AnthropicReader:
         deltas.append(Ended())
         return deltas if self._answer is None else self._unwrapped(deltas)
 
-    def counts(self, body: bytes) -> Usage:
-        """The counts alone. Raises UpstreamError if it is malformed."""
-        answer = _parsed(body)
-        return Usage() if answer.usage is None else _usage(answer.usage)
+
+def counts(body: bytes) -> Usage:
+    """What an unstreamed answer says of its tokens. Raises UpstreamError if it is malformed."""
+    answer = _parsed(body)
+    return Usage() if answer.usage is None else _usage(answer.usage)
 
 
 def _parsed(body: bytes) -> _Whole:

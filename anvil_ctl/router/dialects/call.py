@@ -126,39 +126,33 @@ def _depth(value: object) -> int:
 
 
 def _check_openai(raw: JSON) -> None:
-    _check_messages(raw, _OPENAI_ROLES)
-    for key in ("max_tokens", "max_completion_tokens"):
-        if raw.get(key) is not None:
-            check_count(raw, key)
-    check_number(raw, "temperature", 2.0)
-    check_number(raw, "top_p", 1.0)
+    _check_conversation(raw, _OPENAI_ROLES)
+    check_counts(raw, "max_tokens", "max_completion_tokens")
+    check_sampling(raw, hottest=2.0)
     stop = raw.get("stop")
     if stop is not None and not isinstance(stop, str) and not _is_strings(stop):
         raise BadRequestError("stop: must be a string or a list of strings")
-    _check_lists(raw)
 
 
 def _check_anthropic(raw: JSON) -> None:
     _check_counted(raw)
     if raw.get("max_tokens") is None:
         raise BadRequestError("max_tokens: Field required")
-    check_count(raw, "max_tokens")
-    check_number(raw, "temperature", 1.0)
-    check_number(raw, "top_p", 1.0)
+    check_counts(raw, "max_tokens")
+    check_sampling(raw, hottest=1.0)
     stop = raw.get("stop_sequences")
     if stop is not None and not _is_strings(stop):
         raise BadRequestError("stop_sequences: must be a list of strings")
 
 
 def _check_counted(raw: JSON) -> None:
-    _check_messages(raw, _ANTHROPIC_ROLES)
+    _check_conversation(raw, _ANTHROPIC_ROLES)
     system = raw.get("system")
     if system is not None and not isinstance(system, _CONTENT):
         raise BadRequestError("system: must be a string or a list of blocks")
-    _check_lists(raw)
 
 
-def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
+def _check_conversation(raw: JSON, roles: frozenset[str]) -> None:
     messages = raw.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages: must be a list with at least one message")
@@ -172,28 +166,29 @@ def _check_messages(raw: JSON, roles: frozenset[str]) -> None:
         absent = content is None and roles is _OPENAI_ROLES
         if not absent and not isinstance(content, _CONTENT):
             raise BadRequestError(f"messages.{number}.content: must be a string or a list")
-
-
-def _check_lists(raw: JSON) -> None:
     if not isinstance(raw.get("tools"), _LIST_OR_NONE):
         raise BadRequestError("tools: must be a list")
 
 
-def check_count(raw: JSON, key: str) -> None:
-    """Raise unless the field, which is there, is a count."""
-    value = raw[key]
-    whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
-    if not whole or isinstance(value, bool) or not isinstance(value, int | float) or value < 1:
-        raise BadRequestError(f"{key}: must be a whole number above 0")
+def check_counts(raw: JSON, *keys: str) -> None:
+    """Raise if one of the fields is there and no count."""
+    for key in keys:
+        value = raw.get(key)
+        if value is None:
+            continue
+        whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+        if not whole or isinstance(value, bool) or not isinstance(value, _NUMBER) or value < 1:
+            raise BadRequestError(f"{key}: must be a whole number above 0")
 
 
-def check_number(raw: JSON, key: str, most: float) -> None:
-    """Raise if the field is there and no number from 0 to `most`."""
-    value = raw.get(key)
-    if value is None:
-        return
-    if not isinstance(value, _NUMBER) or isinstance(value, bool) or not 0 <= value <= most:
-        raise BadRequestError(f"{key}: must be a number from 0 to {most:g}")
+def check_sampling(raw: JSON, *, hottest: float) -> None:
+    """Raise if temperature (up to `hottest`) or top_p (up to 1) is there and no such number."""
+    for key, most in (("temperature", hottest), ("top_p", 1.0)):
+        value = raw.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, _NUMBER) or isinstance(value, bool) or not 0 <= value <= most:
+            raise BadRequestError(f"{key}: must be a number from 0 to {most:g}")
 
 
 def _is_strings(value: object) -> bool:

@@ -138,11 +138,6 @@ class OpenAIReader:
         deltas.append(Ended())
         return deltas
 
-    def counts(self, body: bytes) -> Usage:
-        """The counts alone. Raises UpstreamError if it is malformed."""
-        answer = _parsed(body)
-        return Usage() if answer.usage is None else _usage(answer.usage)
-
     def _message(self, message: _Message, deltas: list[Delta]) -> None:
         thought = message.reasoning_content or message.reasoning
         if thought:
@@ -169,6 +164,12 @@ class OpenAIReader:
         if call.id:
             return call.id
         return next(reversed(self._slots), 0)
+
+
+def counts(body: bytes) -> Usage:
+    """What an unstreamed answer says of its tokens. Raises UpstreamError if it is malformed."""
+    answer = _parsed(body)
+    return Usage() if answer.usage is None else _usage(answer.usage)
 
 
 def _parsed(body: bytes) -> _Whole:

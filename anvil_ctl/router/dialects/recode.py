@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anvil_ctl.router.dialects import anthropic_writer, openai_writer, responses_writer
+from anvil_ctl.router.dialects import (
+    anthropic_reader,
+    anthropic_writer,
+    openai_reader,
+    openai_writer,
+    responses_writer,
+)
 from anvil_ctl.router.dialects.answer import Answer, Stamp
 from anvil_ctl.router.dialects.anthropic_reader import AnthropicReader
 from anvil_ctl.router.dialects.anthropic_writer import AnthropicWriter
@@ -47,9 +53,6 @@ class Reader(Protocol):
 
     def whole(self, body: bytes) -> list[Delta]:
         """What an unstreamed answer says."""
-
-    def counts(self, body: bytes) -> Usage:
-        """What an unstreamed answer says of its tokens; UpstreamError if it is no answer."""
 
 
 class Writer(Protocol):
@@ -98,6 +101,13 @@ class Recoder(Protocol):
 def reader(dialect: Dialect, *, answer: str | None = None) -> Reader:
     """The reader of a dialect. `answer`: the tool whose input is the answer's text, if any."""
     return OpenAIReader() if dialect is Dialect.OPENAI else AnthropicReader(answer=answer)
+
+
+def counts(dialect: Dialect, body: bytes) -> Usage:
+    """What an unstreamed answer says of its tokens. Raises UpstreamError if it is malformed."""
+    return (
+        openai_reader.counts(body) if dialect is Dialect.OPENAI else anthropic_reader.counts(body)
+    )
 
 
 def writer(call: Call, stamp: Stamp) -> Writer:

@@ -12,8 +12,8 @@ from anvil_ctl.router.dialects.call import (
     BadRequestError,
     Call,
     Dialect,
-    check_count,
-    check_number,
+    check_counts,
+    check_sampling,
     model_of,
     read_object,
 )
@@ -68,10 +68,8 @@ def _check(raw: JSON) -> None:
         if not isinstance(raw.get(key), kind | None):
             raise BadRequestError(f"{key}: must be {name}")
     _check_input(raw.get("input"))
-    if raw.get("max_output_tokens") is not None:
-        check_count(raw, "max_output_tokens")
-    check_number(raw, "temperature", 2.0)
-    check_number(raw, "top_p", 1.0)
+    check_counts(raw, "max_output_tokens")
+    check_sampling(raw, hottest=2.0)
 
 
 def _check_input(given: object) -> None:

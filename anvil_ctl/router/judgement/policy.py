@@ -121,7 +121,9 @@ def route(
     Then the order: the pool's or by score, the conversation's former tier, what is loaded, and
     last of all who has just failed.
     """
-    pool, redirected, refused = _pool(config, intent, trust)  # 0
+    pool, redirected, refused = intent.pool, False, False
+    if intent.source is Source.PINNED:
+        pool, redirected, refused = _pinned(config, intent, trust)  # 0
     tiers = {tier.id: tier for tier in pool}  # 1
     candidates: list[Candidate] = []
     drops: dict[str, Drop] = {}
@@ -138,9 +140,11 @@ def route(
         drops[tier.id] = drop
         if gate is None:
             lacks.add(drop)
-    ordered, deferred = _order(config, intent, candidates, trust, now)
+    deferred: tuple[str, ...] = ()
+    if len(candidates) > 1:
+        deferred = _order(config, intent, candidates, trust, now)
     return Decision(
-        candidates=tuple(ordered),
+        candidates=tuple(candidates),
         work=intent.work,
         ambiguous=intent.ambiguous,
         pool=tuple(tiers),
@@ -154,10 +158,8 @@ def route(
     )
 
 
-def _pool(config: Config, intent: Intent, trust: Trust) -> tuple[tuple[Tier, ...], bool, bool]:
+def _pinned(config: Config, intent: Intent, trust: Trust) -> tuple[tuple[Tier, ...], bool, bool]:
     """The tiers to filter, whether they stand for a denied pin, and whether that ends it."""
-    if intent.source is not Source.PINNED or not intent.pool:
-        return intent.pool, False, False
     verdicts = {trust.verdict(t.id, intent.work, local=t.local) for t in intent.pool}
     if verdicts != {Verdict.DENY}:
         return intent.pool, False, False
@@ -202,9 +204,8 @@ def _order(
     candidates: list[Candidate],
     trust: Trust,
     now: Circumstances,
-) -> tuple[list[Candidate], tuple[str, ...]]:
-    if len(candidates) < 2:
-        return candidates, ()
+) -> tuple[str, ...]:
+    """Put the candidates in order; those that were put off for not being loaded."""
     policy = config.judgement.policy
     if intent.ambiguous:
         candidates.sort(key=_safest(trust, intent.work))
@@ -219,7 +220,7 @@ def _order(
         candidates.sort(key=lambda each: each.tier.id in now.shut)
     if policy.ordering is Ordering.SINGLE or not config.judgement.substitution:
         del candidates[1:]
-    return candidates, deferred
+    return deferred
 
 
 def _safest(trust: Trust, work: Work | None) -> Callable[[Candidate], tuple[bool, bool, float]]:
