@@ -80,17 +80,21 @@ class Attempt:
         self._tried = tuple(tried)
         self._until = until
         self._betas = betas
-        served = bound.tier.model or call.model
-        self._shown = call.model if config.echo_model and call.model else served
         self._handling = handling(config, judged.decision, candidate)
-        kept_back = self._handling is not Handling.RAW
-        self._later = config.judgement.verify_raw and not kept_back
+        self._later = config.judgement.verify_raw and self._handling is Handling.RAW
         self._recall: Recall | None = None
         self._broken_off = False
-        self._most = config.judgement.fallback.max_buffer if kept_back else _MAX_ANSWER
+
+    @property
+    def _most(self) -> int:
+        """The most bytes of an answer that are collected."""
+        raw = self._handling is Handling.RAW
+        return _MAX_ANSWER if raw else self._config.judgement.fallback.max_buffer
 
     def _stamp(self) -> Stamp:
-        return Stamp(os.urandom(12).hex(), int(time.time()), self._shown)
+        asked, served = self._call.model, self._bound.tier.model
+        shown = asked if self._config.echo_model and asked else served or asked
+        return Stamp(os.urandom(12).hex(), int(time.time()), shown)
 
     async def run(self, pool: Pool) -> float | None:
         """Answer; the seconds that the engine took, None if it broke off in the middle of it.

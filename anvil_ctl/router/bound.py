@@ -152,6 +152,7 @@ class Live:
                 tier, pool, key, slots, leases, session_fields=config.session_fields
             )
         self._unbound = frozenset(t.id for t in config.tiers if t.id not in self._bound)
+        self._alone = Circumstances(self._unbound)
         if not self._bound:
             names = ", ".join(sorted({tier.auth_env for tier in config.tiers}))
             raise ConfigError(
@@ -177,10 +178,10 @@ class Live:
         """What a name means here."""
         return self.names.get(model) or intents.named(self.config, model)
 
-    def now(self, session: int | None = None) -> Circumstances:
-        """What is so at this moment, for a decision."""
+    def now(self, session: int | None = None, *, alone: bool = False) -> Circumstances:
+        """What is so at this moment, for a decision; `alone`: with nobody to prefer to anybody."""
         self.probe.look()
-        return self.experience.now(self._unbound, session)
+        return self._alone if alone else self.experience.now(self._unbound, session)
 
     def bound(self, tier: Tier) -> BoundTier:
         """A candidate's tier, ready to be asked: a decision leaves out those that can't be."""

@@ -154,7 +154,7 @@ class Completions:
         session = None
         if live.config.judgement.policy.stickiness:
             session = session_of(call.raw, reading.beginning, hints.session)
-        now = live.now(session)
+        now = live.now(session, alone=name.alone)
         judged = judge(live.config, name, reading, live.profile, now, hints=hints)
         intent, decision = judged.intent, judged.decision
         exchange.note(judged_words, call.dialect, config, intent, decision, call.stream, session)

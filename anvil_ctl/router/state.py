@@ -72,14 +72,15 @@ class State:
     def _write_up(self, over: Sequence[Exchange]) -> None:
         offset = wall_clock()
         for exchange in over:
-            if "source" not in exchange.fields:
+            fields = exchange.fields
+            if "source" not in fields:
                 continue
             seconds = exchange.ended_at - exchange.started_at
-            exchange.fields["outcome"] = outcome(exchange.fields, exchange.status)
+            fields["outcome"] = outcome(fields, exchange.status)
             record = self._records.add(exchange, seconds, exchange.ended_at + offset)
             if self.decision_log is not None:
                 self.decision_log.add(record)
-            self._tally.add(exchange.fields, seconds)
+            self._tally.add(fields, seconds)
             if self.live.config.judgement.log.audit:
                 audit_log.info("%s", audit.line(msgspec.json.decode(record)))
 

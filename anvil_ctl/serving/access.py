@@ -23,7 +23,7 @@ def log_access(exchange: Exchange) -> None:
     """Write the line through `logging`. It holds no header, no body and no credential."""
     if exchange.path in QUIET or not log.isEnabledFor(logging.INFO):
         return
-    log.info("request", extra={"fields": _fields(exchange)})
+    log.info("request", extra={"fields": _told(exchange)})
 
 
 class AccessLines:
@@ -42,13 +42,13 @@ class AccessLines:
         """Write the lines. A log that can't be written to must not end requests."""
         offset = wall_clock()
         lines = [
-            {
-                "time": self._utc(exchange.ended_at + offset),
-                "level": "info",
-                "logger": log.name,
-                "message": "request",
-                **_fields(exchange),
-            }
+            _told(
+                exchange,
+                time=self._utc(exchange.ended_at + offset),
+                level="info",
+                logger=log.name,
+                message="request",
+            )
             for exchange in over
             if exchange.path not in QUIET
         ]
@@ -80,13 +80,13 @@ def _log_each(over: Sequence[Exchange]) -> None:
         log_access(exchange)
 
 
-def _fields(exchange: Exchange) -> dict[str, object]:
-    return {
-        "request_id": exchange.request_id,
-        "method": exchange.method,
-        "path": exchange.path,
-        "status": exchange.status,
-        "ms": milliseconds(exchange.ended_at - exchange.started_at),
-        "bytes": exchange.sent,
-        **exchange.fields,
-    }
+def _told(exchange: Exchange, **told: object) -> dict[str, object]:
+    """`told`, and what is told of every request."""
+    told["request_id"] = exchange.request_id
+    told["method"] = exchange.method
+    told["path"] = exchange.path
+    told["status"] = exchange.status
+    told["ms"] = milliseconds(exchange.ended_at - exchange.started_at)
+    told["bytes"] = exchange.sent
+    told |= exchange.fields
+    return told

@@ -198,15 +198,17 @@ class Connection(asyncio.Protocol):
         part, rest = data[: self._missing], data[self._missing :]
         self._missing -= len(part)
         refused = isinstance(turn.answer, Reply)
-        if not refused:
-            self._body.append(part)
-        if self._missing == 0:
-            body = part if len(self._body) == 1 else b"".join(self._body)
-            self._body.clear()
-            self._reading = None
+        if self._missing:
             if not refused:
-                turn.request = msgspec.structs.replace(turn.request, body=body)
-            self._begin(turn)
+                self._body.append(part)
+            return rest
+        if self._body:
+            part = b"".join((*self._body, part))
+            self._body.clear()
+        self._reading = None
+        if not refused:
+            turn.request = msgspec.structs.replace(turn.request, body=part)
+        self._begin(turn)
         return rest
 
     def _begin(self, turn: _Turn) -> None:

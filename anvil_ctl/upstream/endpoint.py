@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     """What one pool of connections leads to."""
 
     host: str

@@ -21,7 +21,7 @@ from anvil_ctl.upstream.sse import MAX_EVENT, EventDecoder
 _ERROR = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{"error"|data: ?\{"type": ?"error")')
 _USAGE_ONLY = re.compile(rb'"choices": ?\[\]')
 _BLANK = re.compile(rb"\n\n|\r\n\r\n")
-_MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
+_MODEL = re.compile(rb'"model": ?("[^"\\]*(?:\\.[^"\\]*)*")')
 # An event of one choice whose text is not empty. In JSON no text can look like its own frame.
 _FIRST_TEXT = re.compile(
     rb'^data: ?\{[^{}\[\]]*"choices": ?\[\{[^{}\[\]]*"delta": ?\{(?:"role": ?"assistant", ?)?'
@@ -202,8 +202,7 @@ def renamed(body: bytes, model: bytes | None) -> bytes:
     start = body.find(b'"model"')
     found = _MODEL.match(body, start) if start > 0 else None
     if found is not None and _is_only_key(body, start):
-        head = body.index(b":", start) + 1
-        return b"".join((body[:head], model, body[found.end() :]))
+        return b"".join((body[: found.start(1)], model, body[found.end() :]))
     fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     fields["model"] = msgspec.Raw(model)
     return msgspec.json.encode(fields)

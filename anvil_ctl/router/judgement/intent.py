@@ -30,6 +30,11 @@ class Named(msgspec.Struct, frozen=True):
     work: Work | None = None
     tiers: tuple[Tier, ...] = ()
 
+    @property
+    def alone(self) -> bool:
+        """Whether one tier is all that it can come to; a pinned one may be redirected."""
+        return self.source is Source.PRESET and len(self.tiers) == 1
+
 
 class Intent(msgspec.Struct, frozen=True):
     """What is wanted: the class of work, and the tiers that may be asked, in the caller's order.

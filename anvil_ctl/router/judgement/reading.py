@@ -23,8 +23,6 @@ _WISHES = frozenset(
     {"tools", "functions", "tool_choice", "response_format", "output_config", "output_format"}
     | {"thinking", "modality", "voice"}
 )
-# A message of these alone holds its text in `content` and nowhere else.
-_PLAIN = frozenset({"role", "content"})
 # Tool results hold blocks, and those hold no further results.
 _MAX_NESTING = 3
 
@@ -51,7 +49,7 @@ class Reading(msgspec.Struct, frozen=True):
 def read(raw: JSON) -> Reading:
     """Read a body of either dialect. Never raises."""
     walk = _Walk()
-    system = walk.content(raw.get("system"))
+    system = walk.content(raw["system"]) if "system" in raw else ""
     messages = objects(raw.get("messages"))
     for message in messages:
         walk.message(message)
@@ -103,8 +101,8 @@ class _Walk:
             self.systems.append(said)
         elif role in _RESULT_ROLES:
             self.tools = True
-        if message.keys() <= _PLAIN:
-            return
+        if len(message) == 2 and "content" in message and "role" in message:
+            return  # it holds its text there and nowhere else
         self._add(string(message.get("reasoning_content")))
         for call in objects(message.get("tool_calls")):
             self._call(call.get("function"))

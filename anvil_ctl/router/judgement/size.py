@@ -54,9 +54,8 @@ def measure(data: bytes, *, messages: int = 0, images: int = 0) -> Size:
     # Words by their ends: a tenth faster in prose, and twice as fast where no blank is.
     words = marked.count(b". ") + marked.endswith(b".")
     solid = marked.count(b".")
-    if data.isascii():
-        cjk = other = 0
-    else:
+    cjk = other = 0
+    if not data.isascii():
         leads = len(data.translate(None, _NOT_A_LEAD))
         cjk = len(data.translate(None, _NOT_CJK))
         other = leads - cjk

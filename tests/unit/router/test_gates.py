@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.unit.router import doubles
 from tests.unit.router.checked import BROKEN, SOUND, ask, newest, says, stack
 
 
@@ -58,6 +59,30 @@ async def test_a_denied_pin_is_redirected_where_the_operator_says_so_and_the_ans
         assert answer.headers["x-anvil-substitution"] == "redirected"
         assert answer.headers["x-anvil-verdict"] == "allow"
         assert (await newest(client))["substitution"] == "redirected"
+
+
+async def test_a_redirected_conversation_stays_with_who_answered_it(tmp_path: Path) -> None:
+    broken = [True]
+
+    async def first(seen: doubles.Seen, answer: doubles.Answer) -> None:
+        if broken:
+            broken.clear()
+            answer.cut()
+        else:
+            await says(SOUND)(seen, answer)
+
+    presets = 'chat = ["a"]\nreview = ["b", "c"]'
+    rows = [
+        {"tier_id": tier, "work_class": "multi-file-refactor", "decision": "allow",
+         "quality_score": 0.9, "sample_n": 9} for tier in ("b", "c")]  # fmt: skip
+    profile = {"schema": "anvil-ctl.profile/1", "entries": rows}
+    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    keys = f'pin_denied = "redirect"\nprofile_path = "{tmp_path}/profile.json"'
+    engines = (says(SOUND), first, says(SOUND))
+    async with stack(tmp_path, *engines, presets=presets, keys=keys) as (client, *_):
+        answers = [await ask(client, "a", "refactor the auth module") for _ in range(2)]
+
+        assert [each.headers["x-anvil-tiers-tried"] for each in answers] == ["b,c", "c"]
 
 
 async def test_a_name_that_nobody_has_is_inferred_or_refused_as_the_operator_likes(
