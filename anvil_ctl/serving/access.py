@@ -23,7 +23,7 @@ def log_access(exchange: Exchange) -> None:
     """Write the line through `logging`. It holds no header, no body and no credential."""
     if exchange.path in QUIET or not log.isEnabledFor(logging.INFO):
         return
-    log.info("request", extra={"fields": _told(exchange)})
+    log.info("request", extra={"fields": _told(exchange, {})})
 
 
 class AccessLines:
@@ -44,10 +44,12 @@ class AccessLines:
         lines = [
             _told(
                 exchange,
-                time=self._utc(exchange.ended_at + offset),
-                level="info",
-                logger=log.name,
-                message="request",
+                {
+                    "time": self._utc(exchange.ended_at + offset),
+                    "level": "info",
+                    "logger": log.name,
+                    "message": "request",
+                },
             )
             for exchange in over
             if exchange.path not in QUIET
@@ -80,8 +82,8 @@ def _log_each(over: Sequence[Exchange]) -> None:
         log_access(exchange)
 
 
-def _told(exchange: Exchange, **told: object) -> dict[str, object]:
-    """`told`, and what is told of every request."""
+def _told(exchange: Exchange, told: dict[str, object]) -> dict[str, object]:
+    """Add to `told` what is told of every request."""
     told["request_id"] = exchange.request_id
     told["method"] = exchange.method
     told["path"] = exchange.path

@@ -61,6 +61,14 @@ def test_every_key_is_explained(page: str, model: type[BaseModel]) -> None:
     assert keys(model) - named == set()
 
 
+def test_no_page_has_the_marks_of_a_merge() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    marked = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
+    assert pages
+    assert [path for path in pages if marked.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_every_client_with_a_recipe_has_its_section() -> None:
     headings = re.findall(r"^## (\S+)$", read("docs/reference/clients.md"), re.MULTILINE)
 
