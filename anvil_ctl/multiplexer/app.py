@@ -14,11 +14,11 @@ from anvil_ctl.multiplexer.model import Refusal, RefusedError, UnknownModelError
 from anvil_ctl.multiplexer.registry import Registry
 from anvil_ctl.multiplexer.relay import relay
 from anvil_ctl.multiplexer.ticket import Ticket
-from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.auth import Auth
 from anvil_ctl.serving.envelope import anthropic_error, openai_error
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold, HoldFullError
+from anvil_ctl.serving.logs import milliseconds
 from anvil_ctl.serving.message import Request
 from anvil_ctl.serving.routes import Route, Routes
 from anvil_ctl.upstream.client import Pool

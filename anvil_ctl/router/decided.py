@@ -14,8 +14,8 @@ from anvil_ctl.router.judgement.judge import Judged, substitution
 from anvil_ctl.router.judgement.plan import Handling
 from anvil_ctl.router.judgement.policy import Candidate, Decision, Drop
 from anvil_ctl.router.refusal import Exhaustion, Refusal
-from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange, header_lines
+from anvil_ctl.serving.logs import milliseconds
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from itertools import islice
 
 import msgspec
 
-from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange
+from anvil_ctl.serving.logs import milliseconds
 
 MAX_KEPT = 10_000
 

@@ -17,9 +17,9 @@ from anvil_ctl.router.dialects.call import Call, Dialect
 from anvil_ctl.router.dialects.forwarded import Forwarded
 from anvil_ctl.router.refusal import Refusal
 from anvil_ctl.router.relay import STREAM
-from anvil_ctl.serving.aftermath import milliseconds
 from anvil_ctl.serving.exchange import Exchange
 from anvil_ctl.serving.hold import Hold, HoldFullError
+from anvil_ctl.serving.logs import milliseconds
 from anvil_ctl.serving.message import Request
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from anvil_ctl.serving import logs
-from anvil_ctl.serving.aftermath import Take, milliseconds, wall_clock
+from anvil_ctl.serving.aftermath import Take, wall_clock
 from anvil_ctl.serving.exchange import Exchange
 
 log = logging.getLogger("anvil.access")
@@ -88,7 +88,7 @@ def _told(exchange: Exchange, told: dict[str, object]) -> dict[str, object]:
     told["method"] = exchange.method
     told["path"] = exchange.path
     told["status"] = exchange.status
-    told["ms"] = milliseconds(exchange.ended_at - exchange.started_at)
+    told["ms"] = logs.milliseconds(exchange.ended_at - exchange.started_at)
     told["bytes"] = exchange.sent
     told |= exchange.fields
     return told

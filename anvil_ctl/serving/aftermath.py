@@ -48,11 +48,6 @@ class Aftermath:
                 take(over)
 
 
-def milliseconds(seconds: float) -> float:
-    """To the tenth, as lines and records tell durations. A third of the time that `round` takes."""
-    return int(seconds * 10_000 + 0.5) / 10
-
-
 def wall_clock() -> float:
     """What to add to an exchange's times to have Unix seconds."""
     return time.time() - time.monotonic()

@@ -52,4 +52,4 @@ def _parts(message: JSON) -> list[JSON]:
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
-    return list(objects(content))
+    return objects(content)

@@ -17,7 +17,7 @@ _KEY = "defer_loading"
 
 def offered(raw: JSON) -> list[JSON]:
     """The tools that the model may see now, without the mark of those that were deferred."""
-    tools = list(objects(raw.get("tools")))
+    tools = objects(raw.get("tools"))
     deferred = {string(tool.get("name")): tool for tool in tools if tool.get(_KEY) is True}
     if not deferred:
         return tools

@@ -108,7 +108,7 @@ def _blocks(message: JSON) -> list[JSON]:
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return list(objects(content))
+    return objects(content)
 
 
 def _is_billed(block: object) -> bool:
