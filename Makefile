@@ -33,7 +33,7 @@ ifeq ($(TWO_GPUS),no)
 endif
 	$(BIN)/python -m pytest tests/clients tests/e2e $(if $(filter no,$(TWO_GPUS)),,tests/gpu) -v --timeout 600
 
-bench: ## what the router costs beside nginx (4 minutes; needs nginx and a C compiler)
+bench: ## what the router costs beside nginx (12 minutes; needs nginx and a C compiler)
 	@scripts/setup
 	@$(BIN)/python -m bench $(BENCH)
 

@@ -67,7 +67,7 @@ def main() -> int:
         lines = [{"what": t.what, "value": v, "needed": t.needed, "goal": t.goal} for t, v in table]
         print(json.dumps({"table": lines, "memory": memory, "runs": told}, indent=1))
     else:
-        _print(table, runs)
+        _print(table, options.rounds)
     return 0 if all(_holds(target, value, target.needed) for target, value in table) else 1
 
 
@@ -92,10 +92,11 @@ def _measure(folder: Path, scenarios: list[Scenario], rounds: int) -> tuple[Runs
         memory = {"rss_idle": anvil.rss_mib()}
         for number in range(rounds):
             for scenario in scenarios:
-                for candidate in candidates:
-                    run = _run(bench, folder, scenario, candidate)
-                    runs[scenario.name, candidate.name, number] = run
-                    _tell(f"{number + 1}/{rounds} {scenario.name:10} {candidate.name:11}", run)
+                for turn in range(number * scenario.times, (number + 1) * scenario.times):
+                    for candidate in candidates:
+                        run = _run(bench, folder, scenario, candidate)
+                        runs[scenario.name, candidate.name, turn] = run
+                        _tell(f"{number + 1}/{rounds} {scenario.name:10} {candidate.name:11}", run)
                 memory["rss_most"] = max(memory.get("rss_most", 0), anvil.rss_mib())
     finally:
         bench.stop()
@@ -173,8 +174,7 @@ def _tell(label: str, run: _Run) -> None:
     )
 
 
-def _print(table: list[tuple[Target, float]], runs: Runs) -> None:
-    rounds = 1 + max(number for _, _, number in runs)
+def _print(table: list[tuple[Target, float]], rounds: int) -> None:
     print(f"\nThe router beside nginx, one core, everything on; medians of {rounds} rounds\n")
     print(f"{'what':28} {'scenario':10} {'measured':>12} {'needed':>10} {'goal':>10}")
     for target, value in table:

@@ -9,7 +9,11 @@ STREAM_S = 4.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """`clients` at once, each for `pieces` every `gap_us` (0: at once, `batch` in one write)."""
+    """`clients` at once, each for `pieces` every `gap_us` (0: at once, `batch` in one write).
+
+    `times`: so often in each round, where one and the same process differs by a fifth from one
+    run to the next.
+    """
 
     name: str
     clients: int
@@ -18,6 +22,7 @@ class Scenario:
     batch: int = 1
     prompt: int = 0
     seconds: float = STREAM_S
+    times: int = 1
 
     @property
     def streamed(self) -> bool:
@@ -45,7 +50,7 @@ SCENARIOS = {
         Scenario("rps64", 64, seconds=2.5),
         Scenario("flood64", 64, pieces=200, batch=8, seconds=2.5),
         Scenario("paced64", 64, pieces=50, gap_us=20_000),
-        Scenario("paced256", 256, pieces=50, gap_us=20_000),
+        Scenario("paced256", 256, pieces=50, gap_us=20_000, times=3),
         Scenario("paced1024", 1024, pieces=50, gap_us=20_000),
         Scenario("body1m", 1, prompt=1 << 20, seconds=2.0),
     )
