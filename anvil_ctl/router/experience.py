@@ -50,7 +50,7 @@ class Experience:
 
     def put_off(self, decision: Decision) -> None:
         """Remember which first choice was put behind others for being unloaded, if it was."""
-        if decision.deferred[0] == decision.pool[0]:
+        if decision.deferred and decision.deferred[0] == decision.pool[0]:
             self.residency.put_off(decision.deferred[0], self.clock())
 
     # How an attempt at a tier counts for and against it: `work` is the request's class of work.

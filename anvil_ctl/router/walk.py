@@ -82,8 +82,7 @@ class Walk:
         6. The tier has just failed others: the next. That is no attempt and costs nothing.
         7. Try it.
         """
-        if self._decision.deferred:
-            self._experience.put_off(self._decision)
+        self._experience.put_off(self._decision)
         for candidate in self._decision.candidates:
             if self._enough():  # 1 to 3
                 break

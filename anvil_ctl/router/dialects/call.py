@@ -174,10 +174,9 @@ def check_counts(raw: JSON, *keys: str) -> None:
     """Raise if one of the fields is there and no count."""
     for key in keys:
         value = raw.get(key)
-        if value is None or (type(value) is int and value > 0):
+        if value is None:
             continue
-        whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
-        if not whole or isinstance(value, bool) or not isinstance(value, _NUMBER) or value < 1:
+        if not isinstance(value, _NUMBER) or isinstance(value, bool) or value < 1 or value % 1:
             raise BadRequestError(f"{key}: must be a whole number above 0")
 
 

@@ -23,6 +23,8 @@ _WISHES = frozenset(
     {"tools", "functions", "tool_choice", "response_format", "output_config", "output_format"}
     | {"thinking", "modality", "voice"}
 )
+# A message of these alone holds its text in `content` and nowhere else.
+_PLAIN = frozenset({"role", "content"})
 # Tool results hold blocks, and those hold no further results.
 _MAX_NESTING = 3
 
@@ -49,7 +51,7 @@ class Reading(msgspec.Struct, frozen=True):
 def read(raw: JSON) -> Reading:
     """Read a body of either dialect. Never raises."""
     walk = _Walk()
-    system = walk.content(raw["system"]) if "system" in raw else ""
+    system = walk.content(raw.get("system"))
     messages = objects(raw.get("messages"))
     for message in messages:
         walk.message(message)
@@ -101,8 +103,8 @@ class _Walk:
             self.systems.append(said)
         elif role in _RESULT_ROLES:
             self.tools = True
-        if len(message) == 2 and "content" in message and "role" in message:
-            return  # it holds its text there and nowhere else
+        if message.keys() <= _PLAIN:
+            return
         self._add(string(message.get("reasoning_content")))
         for call in objects(message.get("tool_calls")):
             self._call(call.get("function"))
@@ -112,8 +114,7 @@ class _Walk:
     def content(self, content: object, depth: int = 0) -> str:
         """Take in a message's content; its own text, without that of tool results."""
         if isinstance(content, str):
-            if content:
-                self.texts.append(content)
+            self._add(content)
             return content
         if not isinstance(content, list) or depth > _MAX_NESTING:
             return ""
