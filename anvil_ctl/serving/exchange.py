@@ -16,7 +16,6 @@ _STATUS_LINES = {
     int(status): f"HTTP/1.1 {status} {status.phrase}\r\nx-request-id: ".encode()
     for status in HTTPStatus
 }
-_NO_CONTENT = 204
 
 
 class Wire(Protocol):
@@ -131,7 +130,7 @@ class Exchange:
             self.end()
             return
         head = self._head(status, headers)
-        if status != _NO_CONTENT:
+        if status != HTTPStatus.NO_CONTENT:
             kind = content_type.encode("latin-1", "replace")
             head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (head, kind, len(body))
         self._put(b"%b\r\n%b" % (head, b"" if self._bodiless else body))
